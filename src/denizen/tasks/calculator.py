@@ -1,0 +1,92 @@
+"""The calculator: reads one call `tool(name=value; name=value)` and evaluates it exactly.
+
+Calls stand between <calc> and </calc> in an answer.  Values are the quantities of the question,
+copied as written; this module parses their units and hands them to the tool.  Anything that is
+not a well-formed call of a known tool with arguments of the right kind raises ToolError.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from denizen.tasks.catalogue import Argument, Parameter, Result, Tool, ToolError
+from denizen.tasks.quantities import QuantityError, parse_quantity
+
+CALC_OPEN, CALC_CLOSE = "<calc>", "</calc>"
+_CALL = re.compile(r"^\s*([a-z0-9_]+)\((.*)\)\s*$", re.DOTALL)
+_TAGGED = re.compile(r"<calc>(.*?)(?:</calc>|$)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A parsed call: the tool's name and its arguments as written."""
+
+    tool: str
+    arguments: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return f"{self.tool}({'; '.join(f'{k}={v}' for k, v in self.arguments)})"
+
+
+@cache
+def catalogue() -> dict[str, Tool]:
+    """All tools by name, in the order they are described and offered."""
+    from denizen.tasks.tools import ALL
+
+    return {tool.name: tool for tool in ALL}
+
+
+def find_call(answer: str) -> str | None:
+    """The text of the last calculator call in an answer, or None."""
+    found = _TAGGED.findall(answer)
+    return found[-1].strip() if found else None
+
+
+def parse_call(text: str) -> Call:
+    """Read `tool(a=1; b=2)`; raises ToolError saying what is wrong."""
+    match = _CALL.match(text)
+    if match is None:
+        raise ToolError(f"{text!r} is not a call such as v2_quote_in(in=4.5 WETH; ...)")
+    arguments = []
+    for piece in filter(None, (p.strip() for p in match.group(2).split(";"))):
+        name, equals, value = piece.partition("=")
+        if not equals:
+            raise ToolError(f"argument {piece!r} of {match.group(1)} has no '='")
+        arguments.append((name.strip(), value.strip()))
+    return Call(match.group(1), tuple(arguments))
+
+
+def evaluate(call: Call | str) -> Result:
+    """Evaluate a call exactly; raises ToolError with the reason."""
+    if isinstance(call, str):
+        call = parse_call(call)
+    tool = catalogue().get(call.tool)
+    if tool is None:
+        raise ToolError(f"there is no tool {call.tool!r}; known: {', '.join(catalogue())}")
+    given = dict(call.arguments)
+    expected = [p.name for p in tool.parameters]
+    if list(given) != expected or len(call.arguments) != len(expected):
+        raise ToolError(f"{tool.name} takes {'; '.join(expected)}, got {'; '.join(given)}")
+    values = {f"{p.name}_": _argument(tool, p, given[p.name]) for p in tool.parameters}
+    try:
+        return tool.run(**values)
+    except (ArithmeticError, LookupError, ValueError) as error:
+        raise ToolError(f"{tool.name}: {error}") from error
+
+
+def _argument(tool: Tool, parameter: Parameter, text: str) -> Argument:
+    if parameter.choices:
+        if text not in parameter.choices:
+            raise ToolError(
+                f"{tool.name}: {parameter.name} is one of {', '.join(parameter.choices)}, not {text!r}"
+            )
+        return text
+    try:
+        quantity = parse_quantity(text)
+    except QuantityError as error:
+        raise ToolError(f"{tool.name}: {parameter.name}: {error}") from error
+    if parameter.kind not in quantity.kinds:
+        raise ToolError(f"{tool.name}: {parameter.name} wants {parameter.kind}, got {text!r}")
+    return quantity

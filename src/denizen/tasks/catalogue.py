@@ -1,0 +1,72 @@
+"""What the calculator offers: tools with typed parameters, and the Result they give.
+
+A tool's parameters are typed by the kind of quantity they take (amount, percent, period, price,
+number, integer) or by a fixed set of words.  The catalogue is the single source for the call
+parser, the decoding grammar and the description given to models that were not trained on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from denizen.tasks.quantities import Kind, Quantity
+
+Argument = Quantity | str
+
+
+class ToolError(ValueError):
+    """A call that cannot be evaluated: unknown tool, wrong argument, or impossible figures."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument: a quantity of `kind`, or one of `choices` when these are given."""
+
+    name: str
+    doc: str
+    kind: Kind | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """An exact result.
+
+    `values` are canonical strings (integers in raw units, Decimals at fixed places, labels), equal
+    exactly when two results mean the same; `text` is the sentence shown, `derivation` its steps,
+    `headline` the key of the figure or label that answers the question, `number` that figure as a
+    person would say it (percent in points), if it is one.
+    """
+
+    values: Mapping[str, str]
+    text: str
+    derivation: tuple[str, ...]
+    headline: str
+    number: Decimal | None = None
+    unit: str = ""
+    aliases: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A named exact function: documentation, parameters in call order, implementation."""
+
+    name: str
+    doc: str
+    parameters: tuple[Parameter, ...]
+    run: Callable[..., Result]
+
+    def signature(self) -> str:
+        """For example `v2_quote_in(in; reserve_a; reserve_b)`."""
+        return f"{self.name}({'; '.join(p.name for p in self.parameters)})"
+
+
+def describe(tools: Mapping[str, Tool]) -> str:
+    """The catalogue in words, for the prompt of a model that was not trained on it."""
+    lines = []
+    for tool in tools.values():
+        lines.append(f"- {tool.signature()}: {tool.doc}")
+        lines.extend(f"    {p.name}: {p.doc}" for p in tool.parameters)
+    return "\n".join(lines)

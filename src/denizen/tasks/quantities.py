@@ -1,0 +1,105 @@
+"""Quantities as people write them: "4.5 WETH", "$21.7M", "0.05%", "7 days", "3,250 USDC per ETH".
+
+`find_spans` lists every quantity of a text exactly as written; `parse_quantity` gives its exact
+Decimal value and unit.  The model copies spans and never converts them: expanding "87k" or "21.7M"
+is this module's work, because a small model gets it wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+Kind = Literal["amount", "percent", "period", "price", "number", "integer"]
+
+_TOKEN = r"(?:[A-Za-z]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*)"
+_NUMBER = r"[-\u2212]?\$?\d+(?:,\d{3})*(?:\.\d+)?"
+_SCALE = r"(?:\s?(?:thousand|million|billion|trillion|bn|mm)\b|[kKmMbBT](?![A-Za-z0-9]))?"
+_TAIL = (
+    r"(?:\s?%|\s?(?:bps|bp)\b|\s?(?:days?|hours?|hrs?|weeks?|months?|years?)\b|[hdw](?![A-Za-z0-9])"
+    rf"|\s{_TOKEN}(?:(?:\s?/\s?|\sper\s){_TOKEN})?)?"
+)
+_SPAN = re.compile(rf"(?<![A-Za-z0-9_,$])(?<!\d\.){_NUMBER}{_SCALE}{_TAIL}(?![A-Za-z0-9_])")
+_PARTS = re.compile(
+    r"^(?P<sign>[-\u2212]?)(?P<usd>\$?)(?P<digits>\d+(?:,\d{3})*(?:\.\d+)?)\s?"
+    r"(?P<scale>thousand|million|billion|trillion|bn|mm|[kKmMbBT](?![A-Za-z0-9]))?\s?"
+    rf"(?:(?P<percent>%)|(?P<bps>bps?)|(?P<period>days?|hours?|hrs?|weeks?|months?|years?|[hdw])"
+    rf"|(?P<base>{_TOKEN})(?:\s?(?:/|per)\s?(?P<per>{_TOKEN}))?)?$"
+)
+_SCALES = {
+    "k": 10**3, "thousand": 10**3, "m": 10**6, "mm": 10**6, "million": 10**6,
+    "b": 10**9, "bn": 10**9, "billion": 10**9, "t": 10**12, "trillion": 10**12,
+}  # fmt: skip
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 730, "y": 24 * 365}
+
+_SIX = ("USDC", "USDT", "PYUSD", "EURC", "USDG")
+_EIGHT = ("WBTC", "cbBTC", "LBTC")
+
+
+class QuantityError(ValueError):
+    """A text is not a quantity this module can read; the message says which."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """An exact value with its unit: a token, "USD", "%", "days", or "" for a bare number.
+
+    For a price "3,250 USDC per ETH" the unit is "USDC" and `per` is "ETH".  Percent and basis
+    points are held as fractions (0.05% is 0.0005); periods in days.
+    """
+
+    text: str
+    value: Decimal
+    unit: str = ""
+    per: str = ""
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The parameter kinds this span can fill."""
+        if self.unit in ("%", "days"):
+            return frozenset({"percent"} if self.unit == "%" else {"period"})
+        if self.per:
+            return frozenset({"price"})
+        if self.unit not in ("", "USD"):
+            return frozenset({"amount"})
+        whole = self.value == self.value.to_integral_value() and not self.unit
+        return frozenset({"number", "integer"} if whole else {"number"})
+
+    def raw(self) -> int:
+        """The amount in the token's smallest unit (1.5 USDC is 1_500_000), rounded down."""
+        return int(self.value.scaleb(decimals_of(self.unit)))
+
+
+def decimals_of(token: str) -> int:
+    """ERC-20 decimals of a token symbol: 6 for the usual dollar coins, 8 for BTC, else 18."""
+    return 6 if token in _SIX else 8 if token in _EIGHT else 18
+
+
+def find_spans(text: str) -> list[str]:
+    """Every quantity in `text` as written, in order of first appearance, without repeats."""
+    return list(dict.fromkeys(match.group(0) for match in _SPAN.finditer(text)))
+
+
+def parse_quantity(text: str) -> Quantity:
+    """Read one quantity; raises QuantityError if the whole text is not one."""
+    match = _PARTS.match(text.strip())
+    if match is None:
+        raise QuantityError(f"{text!r} is not a quantity such as '4.5 WETH', '$21.7M' or '0.05%'")
+    part = match.groupdict()
+    value = Decimal(part["digits"].replace(",", ""))
+    if part["scale"]:
+        value *= _SCALES[part["scale"].lower()]
+    if part["sign"]:
+        value = -value
+    if part["percent"]:
+        return Quantity(text, value / 100, "%")
+    if part["bps"]:
+        return Quantity(text, value / 10_000, "%")
+    if part["period"]:
+        return Quantity(text, value * _HOURS[part["period"][0]] / 24, "days")
+    if part["base"]:
+        return Quantity(text, value, part["base"], part["per"] or "")
+    return Quantity(text, value, "USD" if part["usd"] else "")
+
