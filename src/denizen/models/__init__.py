@@ -1,0 +1,32 @@
+"""Base models: registry, fetching, loading, the one chat renderer, and two ways to generate."""
+
+from denizen.models.chat import SYSTEM, Rendered, conversation, encode, render, render_prompt
+from denizen.models.fetch import ModelFiles, cache_dir, cached, ensure
+from denizen.models.generate import Generator
+from denizen.models.llama import Completion, LlamaEngine
+from denizen.models.loading import checkpoint, choose_precision, load_model, load_tokenizer
+from denizen.models.registry import MODELS, ModelEntry, PackageSource, find_model
+
+__all__ = [
+    "MODELS",
+    "SYSTEM",
+    "Completion",
+    "Generator",
+    "LlamaEngine",
+    "ModelEntry",
+    "ModelFiles",
+    "PackageSource",
+    "Rendered",
+    "cache_dir",
+    "cached",
+    "checkpoint",
+    "choose_precision",
+    "conversation",
+    "encode",
+    "ensure",
+    "find_model",
+    "load_model",
+    "load_tokenizer",
+    "render",
+    "render_prompt",
+]

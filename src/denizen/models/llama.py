@@ -1,0 +1,130 @@
+"""The shipped GGUF, run by llama.cpp inside this process (xllamacpp): completions and token ids.
+
+Contract: prompts are rendered text; special tokens are parsed and none is added.  Each request has
+its own grammar.  xllamacpp opens an ephemeral port on loopback, used here only to tokenise.  A
+corrupt file raises ArtefactError, not a crash later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from denizen.project.errors import ArtefactError
+from denizen.project.machine import cores
+
+_MAGIC = b"GGUF"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What was generated, how it ended, and the counts of tokens."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class LlamaEngine:
+    """One loaded GGUF."""
+
+    def __init__(self, gguf: Path, *, context: int = 2048, parallel: int = 1) -> None:
+        _check_magic(gguf)
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(gguf)
+        params.n_ctx = context * parallel
+        params.n_parallel = parallel
+        params.cpuparams.n_threads = cores()
+        params.cpuparams_batch.n_threads = cores()
+        params.n_batch = 2048
+        params.warmup = False
+        params.verbosity = -1
+        self.parallel = parallel
+        self._server = xllamacpp.Server(params)
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int = 128,
+        grammar: str | None = None,
+        stop: Sequence[str] = (),
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Completion:
+        """One completion; raises ArtefactError if llama.cpp refuses the request."""
+        request: dict[str, Any] = {
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "seed": seed,
+            "cache_prompt": True,
+            "stop": list(stop),
+        }
+        if grammar is not None:
+            request["grammar"] = grammar
+        reply = self._server.handle_completions(request)
+        if not isinstance(reply, dict) or "choices" not in reply:
+            raise ArtefactError(
+                "llama.cpp refused the request", where=str(reply)[:200], fix="shorten the prompt"
+            )
+        choice, usage = reply["choices"][0], reply["usage"]
+        return Completion(
+            choice["text"],
+            choice["finish_reason"],
+            int(usage["prompt_tokens"]),
+            int(usage["completion_tokens"]),
+        )
+
+    def answer(
+        self,
+        prompts: Sequence[str],
+        grammars: Sequence[str] | None = None,
+        *,
+        max_new_tokens: int = 128,
+        on_done: Callable[[int], None] = lambda _: None,
+    ) -> list[str]:
+        """Greedy answers to many prompts, in order."""
+
+        def one(index: int) -> str:
+            grammar = grammars[index] if grammars else None
+            text = self.complete(prompts[index], max_tokens=max_new_tokens, grammar=grammar).text
+            on_done(1)
+            return text
+
+        if self.parallel == 1:
+            return [one(i) for i in range(len(prompts))]
+        with ThreadPoolExecutor(self.parallel) as pool:
+            return list(pool.map(one, range(len(prompts))))
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of rendered text, special tokens parsed, none added."""
+        import httpx
+
+        question = {"content": text, "add_special": False, "parse_special": True}
+        reply = httpx.post(f"{self._server.listening_address}/tokenize", json=question, timeout=30)
+        return [int(t) for t in reply.raise_for_status().json()["tokens"]]
+
+    def close(self) -> None:
+        """Free the model."""
+        self._server = None
+
+
+def _check_magic(gguf: Path) -> None:
+    try:
+        with gguf.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ArtefactError(
+            "no such model file", where=str(gguf), fix="run `denizen quickstart` first"
+        ) from error
+    if magic != _MAGIC:
+        raise ArtefactError(
+            "not a GGUF file", where=str(gguf), fix="run the export again: `denizen quickstart`"
+        )

