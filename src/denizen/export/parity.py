@@ -26,7 +26,7 @@ _TURNS = (
     ("ticks -195,714 .. -195714; L=85499379819279738", "0.05% 5 bps 24h 1e18 0x1234abcd"),
     ("caf\u00e9 \u20bf \u2248 1.000,5 \u20ac \u4f60\u597d \U0001f680", "\u2212195714 \u2264 x"),
     ("contract A { uint256 public x = 1_000e18; } // 100%", "```solidity\nrequire(a >= b);\n```"),
-    ("what is <calc> and </calc>?", "<calc>v2_quote_in(in=1 A; reserve_a=2 A)</calc>"),
+    ("what is <calc> and </calc>?", "<calc>v2_in(in=1 A; a=2 A)</calc>"),
     ("I'm they've we'll DON'T", "it's 1st 2nd 3rd 10x"),
     ("1234567890" * 8, "9" * 77),
     ("JSON: {\"a\": [1, 2.50, null], \"b\": \"x\\ny\"}", "{}"),

@@ -57,9 +57,10 @@ class Generator:
         return answers
 
     def _matcher(self, grammar: str) -> Any:
-        import llguidance
+        from llguidance import LLMatcher
+        from llguidance.gbnf_to_lark import any_to_lark
 
-        return llguidance.LLMatcher(self._tokens, llguidance.gbnf_to_lark(grammar))
+        return LLMatcher(self._tokens, any_to_lark(grammar))
 
     def _decode(
         self, prompts: list[list[int]], matchers: list[Any] | None, max_new_tokens: int

@@ -75,7 +75,7 @@ class EvaluateConfig(Section):
     max_new_tokens: int = Field(128, ge=8, description="longest answer in tokens")
     batch: int = Field(32, ge=1, description="answers generated side by side")
     forgetting_margin: float = Field(
-        0.10, gt=0, lt=1, description="accuracy on general questions that may be lost"
+        0.15, gt=0, lt=1, description="accuracy on general questions that may be lost"
     )
 
 

@@ -4,6 +4,7 @@ from denizen.tasks.calculator import Call, catalogue, evaluate, find_call, parse
 from denizen.tasks.catalogue import Parameter, Result, Tool, ToolError, describe
 from denizen.tasks.families import FAMILIES
 from denizen.tasks.grammar import grammar_for
+from denizen.tasks.prompting import catalogue_prompt
 from denizen.tasks.quantities import Quantity, QuantityError, find_spans, parse_quantity
 from denizen.tasks.types import Family, Item, Split, Verdict
 from denizen.tasks.verify import verify
@@ -22,6 +23,7 @@ __all__ = [
     "ToolError",
     "Verdict",
     "catalogue",
+    "catalogue_prompt",
     "describe",
     "evaluate",
     "find_call",

@@ -48,7 +48,7 @@ def parse_call(text: str) -> Call:
     """Read `tool(a=1; b=2)`; raises ToolError saying what is wrong."""
     match = _CALL.match(text)
     if match is None:
-        raise ToolError(f"{text!r} is not a call such as v2_quote_in(in=4.5 WETH; ...)")
+        raise ToolError(f"{text!r} is not a call such as v2_in(in=4.5 WETH; ...)")
     arguments = []
     for piece in filter(None, (p.strip() for p in match.group(2).split(";"))):
         name, equals, value = piece.partition("=")

@@ -59,7 +59,7 @@ class Tool:
     run: Callable[..., Result]
 
     def signature(self) -> str:
-        """For example `v2_quote_in(in; reserve_a; reserve_b)`."""
+        """For example `v2_in(in; a; b)`."""
         return f"{self.name}({'; '.join(p.name for p in self.parameters)})"
 
 

@@ -1,58 +1,105 @@
 """The decoding grammar (GBNF) of one question, made from the tool catalogue.
 
-A quantity argument can only be a span of the question that has the parameter's kind, a word
-argument only one of its choices, and a tool is offered only if the question holds a span for each
-of its arguments.  So a call always parses and never contains a number the user did not write;
+Contract: a quantity argument can only be a span of the question that has the parameter's kind, no
+span is used twice, a word argument is one of its choices, and a call the engine would refuse is
+not offered.  So a decoded call always evaluates and never holds a number the user did not write;
 which tool and which span goes where is left to the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import permutations, product
 
-from denizen.tasks.calculator import CALC_CLOSE, CALC_OPEN, catalogue
-from denizen.tasks.catalogue import Parameter, Tool
-from denizen.tasks.quantities import Kind, find_spans, parse_quantity
+from denizen.tasks.calculator import CALC_CLOSE, CALC_OPEN, Call, catalogue, evaluate
+from denizen.tasks.catalogue import Parameter, Tool, ToolError
+from denizen.tasks.quantities import Kind, all_spans, parse_quantity
 
 MAX_DRAFT = 40
+# Beyond this many concrete calls of one tool the arguments are offered independently.
+MAX_CALLS = 400
 
 
 def grammar_for(question: str, tools: Mapping[str, Tool] | None = None) -> str:
     """GBNF for the answer to `question`: a draft of at most 40 characters and one call."""
     spans = _spans_by_kind(question)
-    calls, used = [], set()
+    calls: list[str] = []
+    kinds: set[Kind] = set()
     for tool in (tools or catalogue()).values():
-        if all(p.choices or p.kind in spans for p in tool.parameters):
-            calls.append(_call_rule(tool))
-            used.update(p.kind for p in tool.parameters if p.kind)
-    rules = [
+        rules, used = _call_rules(tool, spans)
+        calls += rules
+        kinds |= used
+    lines = [
         f'root ::= draft ". {CALC_OPEN}" call "{CALC_CLOSE}"',
         f"draft ::= [a-zA-Z0-9] [a-zA-Z0-9 ,/-]{{1,{MAX_DRAFT}}}",
         f"call ::= {' | '.join(calls)}",
     ]
-    for kind in sorted(used):
-        rules.append(f"{kind} ::= {' | '.join(_quote(s) for s in spans[kind])}")
-    return "\n".join(rules) + "\n"
+    for kind in sorted(kinds):
+        lines.append(f"{kind} ::= {' | '.join(_quote(s) for s in dict.fromkeys(spans[kind]))}")
+    return "\n".join(lines) + "\n"
 
 
-def _call_rule(tool: Tool) -> str:
+def _call_rules(tool: Tool, spans: Mapping[Kind, list[str]]) -> tuple[list[str], set[Kind]]:
+    """The tool's alternatives: concrete calls if there are few, else one rule over kinds."""
+    quantities = [p for p in tool.parameters if p.kind is not None]
+    if any(p.kind not in spans for p in quantities):
+        return [], set()
+    if not quantities:
+        return [_open_rule(tool)], set()
+    concrete: list[str] = []
+    for number, assignment in enumerate(_assignments(quantities, spans)):
+        if number >= MAX_CALLS:
+            return [_open_rule(tool)], {p.kind for p in quantities if p.kind}
+        concrete += _accepted(tool, assignment)
+    return concrete, set()
+
+
+def _assignments(
+    parameters: list[Parameter], spans: Mapping[Kind, list[str]]
+) -> Iterator[dict[str, str]]:
+    """Every way to give the parameters spans of their kind, none used twice."""
+    groups: dict[Kind, list[str]] = {}
+    for parameter in parameters:
+        assert parameter.kind is not None
+        groups.setdefault(parameter.kind, []).append(parameter.name)
+    ways = (
+        dict.fromkeys(permutations(spans[kind], len(names))) for kind, names in groups.items()
+    )
+    for chosen in product(*ways):
+        assignment: dict[str, str] = {}
+        for names, values in zip(groups.values(), chosen, strict=True):
+            assignment.update(zip(names, values, strict=True))
+        # number and integer overlap: the same span must not serve both
+        if len(set(assignment.values())) == len(assignment):
+            yield assignment
+
+
+def _accepted(tool: Tool, assignment: Mapping[str, str]) -> list[str]:
+    """The call as a GBNF literal, for each choice of words, if the engine evaluates it."""
+    words = [p for p in tool.parameters if p.choices]
+    accepted = []
+    for chosen in product(*(p.choices for p in words)):
+        values = {**assignment, **dict(zip((p.name for p in words), chosen, strict=True))}
+        call = Call(tool.name, tuple((p.name, values[p.name]) for p in tool.parameters))
+        try:
+            evaluate(call)
+        except ToolError:
+            continue
+        accepted.append(_quote(str(call)))
+    return accepted
+
+
+def _open_rule(tool: Tool) -> str:
     parts = [f'"{tool.name}("']
     for index, parameter in enumerate(tool.parameters):
         parts.append(f'"{"; " if index else ""}{parameter.name}="')
-        parts.append(_value_rule(parameter))
+        parts.append(parameter.kind or "(" + " | ".join(map(_quote, parameter.choices)) + ")")
     return " ".join([*parts, '")"'])
-
-
-def _value_rule(parameter: Parameter) -> str:
-    if parameter.choices:
-        return "(" + " | ".join(_quote(c) for c in parameter.choices) + ")"
-    assert parameter.kind is not None
-    return parameter.kind
 
 
 def _spans_by_kind(question: str) -> dict[Kind, list[str]]:
     spans: dict[Kind, list[str]] = {}
-    for span in find_spans(question):
+    for span in all_spans(question):
         for kind in parse_quantity(span).kinds:
             spans.setdefault(kind, []).append(span)
     return spans

@@ -50,14 +50,14 @@ POOLS: dict[Split, tuple[Pool, ...]] = {
         CRV USDT 0.472
         stETH USDT 2870
         GRT USDT 0.184
-        LDO WETH 0.000512
+        LDO USDT 1.12
         COMP USDT 47.6
         SUSHI USDT 0.812
         RPL USDT 9.84
         cbBTC USDT 91400
         FXS USDT 2.41
         WETH USDT 2940
-        BAL DAI 1.93
+        BAL USDT 1.93
         """
     ),
     "dev": _pools(

@@ -16,10 +16,10 @@ Kind = Literal["amount", "percent", "period", "price", "number", "integer"]
 
 _TOKEN = r"(?:[A-Za-z]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*)"
 _NUMBER = r"[-\u2212]?\$?\d+(?:,\d{3})*(?:\.\d+)?"
-_SCALE = r"(?:\s?(?:thousand|million|billion|trillion|bn|mm)\b|[kKmMbBT](?![A-Za-z0-9]))?"
+_SCALE = r"(?:[ ]?(?:thousand|million|billion|trillion|bn|mm)\b|[kKmMbBT](?![A-Za-z0-9]))?"
 _TAIL = (
-    r"(?:\s?%|\s?(?:bps|bp)\b|\s?(?:days?|hours?|hrs?|weeks?|months?|years?)\b|[hdw](?![A-Za-z0-9])"
-    rf"|\s{_TOKEN}(?:(?:\s?/\s?|\sper\s){_TOKEN})?)?"
+    r"(?:[ ]?%|[ ]?(?:bps|bp)\b|[ ]?(?:days?|hours?|hrs?|weeks?|months?|years?)\b|[hdw](?![A-Za-z0-9])"
+    rf"|[ ]{_TOKEN}(?:(?:[ ]?/[ ]?|[ ]per[ ]){_TOKEN})?)?"
 )
 _SPAN = re.compile(rf"(?<![A-Za-z0-9_,$])(?<!\d\.){_NUMBER}{_SCALE}{_TAIL}(?![A-Za-z0-9_])")
 _PARTS = re.compile(
@@ -77,9 +77,14 @@ def decimals_of(token: str) -> int:
     return 6 if token in _SIX else 8 if token in _EIGHT else 18
 
 
+def all_spans(text: str) -> list[str]:
+    """Every quantity in `text` as written, in order, repeats included."""
+    return [match.group(0) for match in _SPAN.finditer(text)]
+
+
 def find_spans(text: str) -> list[str]:
     """Every quantity in `text` as written, in order of first appearance, without repeats."""
-    return list(dict.fromkeys(match.group(0) for match in _SPAN.finditer(text)))
+    return list(dict.fromkeys(all_spans(text)))
 
 
 def parse_quantity(text: str) -> Quantity:

@@ -26,7 +26,7 @@ def generate(seed: int, split: Split) -> Item:
     if version == "v4" and rng.random() < 0.5:  # v4 pools may set any fee
         tier = Decimal(rng.randrange(1, 2000)) / 1000
     price = near(rng, pool.price, 0.8, 1.25, 4)
-    depth = near(rng, Decimal(1), 2e4, 4e6, 3)  # quote value that a doubling would take, roughly
+    depth = near(rng, Decimal(1), 2e3, 4e5, 3)  # quote value that a doubling would take, roughly
     liquidity = liquidity_for(rng, depth if pool.price > 1 else depth / 2000, price, pool)
     sells_base = rng.random() < 0.5
     token = pool.base if sells_base else pool.quote
@@ -43,7 +43,7 @@ def generate(seed: int, split: Split) -> Item:
         "token_out": pool.quote if sells_base else pool.base,
     }
     gold = (
-        f"cl_quote(in={slots['amount_in']}; liquidity={liquidity}; price={slots['price']}; "
+        f"cl_in(in={slots['amount_in']}; L={liquidity}; price={slots['price']}; "
         f"fee={slots['fee']})"
     )
     draft = f"{version}, exact input in range"

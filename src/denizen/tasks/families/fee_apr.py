@@ -19,7 +19,7 @@ def generate(seed: int, split: Split) -> Item:
     """Volumes of $0.3M to $90M, positions of $2k to $900k, shares of 0.02% to 6%."""
     draw = Draw(NAME, seed, split, {"share": 0.55, "liquidity": 0.45})
     rng = draw.rng
-    pool_liquidity = int(significant(rng, 1e15, 9e18, 12)) + rng.randrange(10**3)
+    pool_liquidity = int(significant(rng, 2e12, 9e15, 12)) + rng.randrange(10**3)
     share = significant(rng, 0.02, 6, 3)
     own = int(Decimal(pool_liquidity) * share / 100) + rng.randrange(10**3)
     fee = rng.choice(tuple(map(Decimal, ("0.01", "0.05", "0.05", "0.3", "0.3", "1"))))
@@ -35,9 +35,9 @@ def generate(seed: int, split: Split) -> Item:
     head = f"volume={slots['volume']}; fee={slots['fee']}"
     tail = f"value={slots['value']}; period={slots['period']}"
     if draw.kind == "share":
-        gold, draft = f"fee_apr({head}; share={slots['share']}; {tail})", "fee APR by share"
+        gold, draft = f"apr_share({head}; share={slots['share']}; {tail})", "fee APR by share"
     else:
-        gold = f"fee_apr_liquidity({head}; own={own}; pool={pool_liquidity}; {tail})"
+        gold = f"apr_liquidity({head}; own={own}; pool={pool_liquidity}; {tail})"
         draft = "fee APR by liquidity"
     hard = 2 if draw.kind == "share" else 3
     return make_item(draw, draw.ask(slots), draft, gold, version="any", difficulty=hard)

@@ -25,7 +25,7 @@ def generate(seed: int, split: Split) -> Item:
         version = rng.choice(("v3", "v3", "v4"))
         slots["fee"] = say_percent(rng, rng.choice((Decimal("0.01"), Decimal("0.05"),
                                                    Decimal("0.3"), Decimal("1"))))
-        gold = f"tick_spacing(version={version}; fee={slots['fee']})"
+        gold = f"spacing(version={version}; fee={slots['fee']})"
     else:
         version = rng.choice(VERSIONS)
         gold = f"fact(version={version}; topic={draw.kind})"

@@ -34,7 +34,7 @@ def generate(seed: int, split: Split) -> Item:
         "version": say_version(rng, version),
     }
     gold = (
-        f"position_value(liquidity={liquidity}; lower={slots['lower']}; upper={slots['upper']}; "
+        f"value(L={liquidity}; lower={slots['lower']}; upper={slots['upper']}; "
         f"price={slots['price']})"
     )
     return make_item(
@@ -48,11 +48,11 @@ def near_misses(item: Item) -> tuple[str, ...]:
     from denizen.tasks.quantities import parse_quantity
 
     arguments = dict(parse_call(item.gold).arguments)
-    more = str(int(Decimal(arguments["liquidity"]) * 101 / 100))
+    more = str(int(Decimal(arguments["L"]) * 101 / 100))
     lower = plain(parse_quantity(arguments["lower"]).value * Decimal("1.01"))
     upper = plain(parse_quantity(arguments["upper"]).value * Decimal("0.99"))
     shifted = replace_argument(replace_argument(item.gold, "lower", lower), "upper", upper)
-    return (answer(replace_argument(item.gold, "liquidity", more)), answer(shifted))
+    return (answer(replace_argument(item.gold, "L", more)), answer(shifted))
 
 
 FAMILY = Family(

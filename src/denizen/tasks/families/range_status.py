@@ -35,7 +35,7 @@ def generate(seed: int, split: Split) -> Item:
         "above": (high, low, mid),
     }[where]
     slots = {"now": now, "lower": lower, "upper": upper, "pair": pool.name}
-    gold = f"range_status(now={now}; lower={lower}; upper={upper})"
+    gold = f"range(now={now}; lower={lower}; upper={upper})"
     return make_item(
         draw, draw.ask(slots), f"range check, {draw.kind}", gold, version="v3", difficulty=1
     )
@@ -47,8 +47,8 @@ def near_misses(item: Item) -> tuple[str, ...]:
 
     a = dict(parse_call(item.gold).arguments)
     return (
-        answer(f"range_status(now={a['lower']}; lower={a['now']}; upper={a['upper']})"),
-        answer(f"range_status(now={a['upper']}; lower={a['lower']}; upper={a['now']})"),
+        answer(f"range(now={a['lower']}; lower={a['now']}; upper={a['upper']})"),
+        answer(f"range(now={a['upper']}; lower={a['lower']}; upper={a['now']})"),
     )
 
 

@@ -49,7 +49,7 @@ def generate(seed: int, split: Split) -> Item:
         "token0": pool.base,
         "token1": pool.quote,
     }
-    gold = f"swap_event(version={version}; amount0={amount0}; amount1={amount1})"
+    gold = f"event(version={version}; amount0={amount0}; amount1={amount1})"
     prompt = draw.ask(slots)
     return make_item(
         draw, prompt, f"{version} swap event", gold, version=version, difficulty=2, pool=pool.name
@@ -63,9 +63,9 @@ def near_misses(item: Item) -> tuple[str, ...]:
     a = dict(parse_call(item.gold).arguments)
     other = "v3" if a["version"] == "v4" else "v4"
     return (
-        answer(f"swap_event(version={other}; amount0={a['amount0']}; amount1={a['amount1']})"),
+        answer(f"event(version={other}; amount0={a['amount0']}; amount1={a['amount1']})"),
         answer(
-            f"swap_event(version={a['version']}; amount0={a['amount1']}; amount1={a['amount0']})"
+            f"event(version={a['version']}; amount0={a['amount1']}; amount1={a['amount0']})"
         ),
     )
 

@@ -33,7 +33,7 @@ def generate(seed: int, split: Split) -> Item:
         slots |= {"token_in": other_token, "token_out": token}
     prompt = draw.ask(slots)
     a, b = (own, far) if prompt.index(own) < prompt.index(far) else (far, own)
-    gold = f"v2_quote_{draw.kind}({draw.kind}={traded}; reserve_a={a}; reserve_b={b})"
+    gold = f"v2_{draw.kind}({draw.kind}={traded}; a={a}; b={b})"
     draft = f"v2, exact {'input' if draw.kind == 'in' else 'output'}"
     return make_item(draw, prompt, draft, gold, version="v2", difficulty=1)
 
@@ -42,7 +42,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     """The other direction of the quote, a 1% larger trade, half the trade."""
     call = item.gold
     kind, other = item.kind, "out" if item.kind == "in" else "in"
-    flipped = call.replace(f"v2_quote_{kind}({kind}=", f"v2_quote_{other}({other}=")
+    flipped = call.replace(f"v2_{kind}({kind}=", f"v2_{other}({other}=")
     return (answer(flipped), *(answer(c) for c in swap_values(call, kind, ("1.01", "0.5"))))
 
 

@@ -83,13 +83,13 @@ FACT_TOOLS = (
         fact,
     ),
     Tool(
-        "tick_spacing",
+        "spacing",
         "tick spacing of a fee tier of a Uniswap version",
         (_VERSION, Parameter("fee", "the fee tier, such as 0.05%", "percent")),
         tick_spacing,
     ),
     Tool(
-        "swap_event",
+        "event",
         "read a raw Swap event: which token was sold, and how much",
         (
             Parameter("version", "the version of the pool", choices=("v3", "v4")),

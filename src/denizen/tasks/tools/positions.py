@@ -20,7 +20,7 @@ _UPPER = Parameter("upper", "upper bound of the range", "number")
 
 
 def position_value(
-    liquidity_: Quantity, lower_: Quantity, upper_: Quantity, price_: Quantity
+    L_: Quantity, lower_: Quantity, upper_: Quantity, price_: Quantity
 ) -> Result:
     """Token amounts and value of a v3/v4 position, in the quote token."""
     base, quote = price_.per, price_.unit
@@ -31,7 +31,7 @@ def position_value(
         tick_math.sqrt_price_from_price(q.value, *units) for q in (price_, lower_, upper_)
     )
     amount0, amount1 = position.amounts_for_liquidity(
-        sqrt_price, sqrt_lower, sqrt_upper, int(liquidity_.value)
+        sqrt_price, sqrt_lower, sqrt_upper, int(L_.value)
     )
     value = Decimal(amount0).scaleb(-units[0]) * price_.value + Decimal(amount1).scaleb(-units[1])
     return Result(
@@ -152,10 +152,10 @@ _TRADED = (
 
 POSITION_TOOLS = (
     Tool(
-        "position_value",
+        "value",
         "token amounts and value of a concentrated position",
         (
-            Parameter("liquidity", "the position's liquidity L, a raw integer", "integer"),
+            Parameter("L", "the position's liquidity, a raw integer", "integer"),
             _LOWER,
             _UPPER,
             Parameter("price", "current price, such as 3,250 USDC per ETH", "price"),
@@ -175,13 +175,13 @@ POSITION_TOOLS = (
         il_range,
     ),
     Tool(
-        "fee_apr",
+        "apr_share",
         "fee APR of a position that earns a given share of the pool's fees",
         (*_TRADED, Parameter("share", "share of the fees earned", "percent"), *_RANGE_VALUES),
         fee_apr,
     ),
     Tool(
-        "fee_apr_liquidity",
+        "apr_liquidity",
         "fee APR of a position from its own and the pool's in-range liquidity",
         (
             *_TRADED,
@@ -192,7 +192,7 @@ POSITION_TOOLS = (
         fee_apr_liquidity,
     ),
     Tool(
-        "range_status",
+        "range",
         "is a position in range, below or above; prices or ticks",
         (_NOW, _LOWER, _UPPER),
         range_status,

@@ -15,8 +15,8 @@ from denizen.tasks.quantities import Quantity, decimals_of
 from denizen.tasks.tools.display import canonical, percent, token_amount
 
 _RESERVES = (
-    Parameter("reserve_a", "one reserve of the pair with its token", "amount"),
-    Parameter("reserve_b", "the other reserve", "amount"),
+    Parameter("a", "one reserve of the pair with its token", "amount"),
+    Parameter("b", "the other reserve", "amount"),
 )
 
 
@@ -31,9 +31,9 @@ def _reserves(traded: Quantity, a: Quantity, b: Quantity) -> tuple[Quantity, Qua
     raise ToolError(f"{traded.text!r} is in neither reserve's token ({a.unit}, {b.unit})")
 
 
-def v2_quote_in(in_: Quantity, reserve_a_: Quantity, reserve_b_: Quantity) -> Result:
+def v2_quote_in(in_: Quantity, a_: Quantity, b_: Quantity) -> Result:
     """Uniswap v2 getAmountOut: what an exact input buys."""
-    sold, bought = _reserves(in_, reserve_a_, reserve_b_)
+    sold, bought = _reserves(in_, a_, b_)
     amount_in, reserve_in, reserve_out = in_.raw(), sold.raw(), bought.raw()
     out = uniswap_v2.get_amount_out(amount_in, reserve_in, reserve_out)
     impact = uniswap_v2.price_impact_excluding_fee(amount_in, reserve_in, reserve_out)
@@ -52,9 +52,9 @@ def v2_quote_in(in_: Quantity, reserve_a_: Quantity, reserve_b_: Quantity) -> Re
     )
 
 
-def v2_quote_out(out_: Quantity, reserve_a_: Quantity, reserve_b_: Quantity) -> Result:
+def v2_quote_out(out_: Quantity, a_: Quantity, b_: Quantity) -> Result:
     """Uniswap v2 getAmountIn: what an exact output costs."""
-    bought, sold = _reserves(out_, reserve_a_, reserve_b_)
+    bought, sold = _reserves(out_, a_, b_)
     amount_out, reserve_in, reserve_out = out_.raw(), sold.raw(), bought.raw()
     cost = uniswap_v2.get_amount_in(amount_out, reserve_in, reserve_out)
     return Result(
@@ -70,7 +70,7 @@ def v2_quote_out(out_: Quantity, reserve_a_: Quantity, reserve_b_: Quantity) -> 
     )
 
 
-def cl_quote(in_: Quantity, liquidity_: Quantity, price_: Quantity, fee_: Quantity) -> Result:
+def cl_quote(in_: Quantity, L_: Quantity, price_: Quantity, fee_: Quantity) -> Result:
     """One swap step of v3/v4 at constant liquidity (no initialised tick crossed).
 
     The price reads "quote per base"; the base is token0.
@@ -87,7 +87,7 @@ def cl_quote(in_: Quantity, liquidity_: Quantity, price_: Quantity, fee_: Quanti
     zero_for_one = in_.unit == base
     limit = tick_math.MIN_SQRT_PRICE + 1 if zero_for_one else tick_math.MAX_SQRT_PRICE - 1
     step = swap_math.compute_swap_step(
-        sqrt_price, limit, int(liquidity_.value), -in_.raw(), int(fee_pips)
+        sqrt_price, limit, int(L_.value), -in_.raw(), int(fee_pips)
     )
     token = quote if zero_for_one else base
     ratio = Decimal(step.sqrt_price_next) / Decimal(sqrt_price)
@@ -102,7 +102,7 @@ def cl_quote(in_: Quantity, liquidity_: Quantity, price_: Quantity, fee_: Quanti
         f"{token_amount(step.amount_out, token)} out; price impact {percent(impact)}; "
         f"fee {token_amount(step.fee_amount, in_.unit)}",
         (
-            f"sqrtPriceX96 {sqrt_price} -> {step.sqrt_price_next} at L = {int(liquidity_.value)}",
+            f"sqrtPriceX96 {sqrt_price} -> {step.sqrt_price_next} at L = {int(L_.value)}",
             f"fee taken first: {step.fee_amount}; out = {step.amount_out} (rounded down, raw units)",
         ),
         "out",
@@ -113,23 +113,23 @@ def cl_quote(in_: Quantity, liquidity_: Quantity, price_: Quantity, fee_: Quanti
 
 SWAP_TOOLS = (
     Tool(
-        "v2_quote_in",
+        "v2_in",
         "Uniswap v2 (constant product): output for an exact input, with price impact",
         (Parameter("in", "the exact amount sold, with its token", "amount"), *_RESERVES),
         v2_quote_in,
     ),
     Tool(
-        "v2_quote_out",
+        "v2_out",
         "Uniswap v2 (constant product): input needed for an exact output",
         (Parameter("out", "the exact amount wanted, with its token", "amount"), *_RESERVES),
         v2_quote_out,
     ),
     Tool(
-        "cl_quote",
+        "cl_in",
         "Uniswap v3/v4 concentrated liquidity: output for an exact input at constant liquidity",
         (
             Parameter("in", "the exact amount sold, with its token", "amount"),
-            Parameter("liquidity", "in-range liquidity L, a raw integer", "integer"),
+            Parameter("L", "in-range liquidity, a raw integer", "integer"),
             Parameter("price", "current price, such as 3,250 USDC per ETH", "price"),
             Parameter("fee", "the pool's fee, such as 0.05%", "percent"),
         ),

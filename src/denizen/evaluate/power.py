@@ -1,0 +1,76 @@
+"""How many paired items a question needs, and what a given number can answer.
+
+Contract: differences, margins and discordance are fractions of all pairs; alpha is the size of
+the whole test (both tails when sides = 2). Sample sizes are for McNemar's test with the null
+variance under the null and the alternative's under the alternative (R. J. Connor, 1987), and
+are rounded up. Impossible requests raise ValueError.
+"""
+
+from __future__ import annotations
+
+import math
+
+from denizen.evaluate.stats import z_value
+
+
+def n_for_difference(
+    delta: float, discordance: float, alpha: float = 0.05, power: float = 0.8, sides: int = 2
+) -> int:
+    """Pairs needed to detect a true difference `delta` when `discordance` of pairs disagree.
+
+    The exact test is a little stricter than this normal form: treat it as a floor.
+    """
+    if not 0 < abs(delta) <= discordance <= 1:
+        raise ValueError(f"need 0 < |delta| <= discordance <= 1, got {delta} and {discordance}")
+    z_alpha, z_beta = z_value(1 - alpha / sides), z_value(power)
+    spread = z_alpha * math.sqrt(discordance) + z_beta * math.sqrt(discordance - delta * delta)
+    # With every discordant pair on one side the normal form can ask for less than the exact
+    # test can ever give: (1/2)^k * sides <= alpha needs k discordant pairs.
+    smallest = math.ceil(math.log2(sides / alpha)) / discordance
+    return math.ceil(max(spread * spread / (delta * delta), smallest) - 1e-9)
+
+
+def detectable_difference(
+    n: int, discordance: float, alpha: float = 0.05, power: float = 0.8, sides: int = 2
+) -> float:
+    """Smallest true difference that n pairs detect; inf when even |delta| = discordance is not."""
+    if n <= 0 or not 0 < discordance <= 1:
+        raise ValueError(f"need n > 0 and 0 < discordance <= 1, got {n} and {discordance}")
+    if n_for_difference(discordance, discordance, alpha, power, sides) > n:
+        return math.inf
+    low, high = 0.0, discordance
+    for _ in range(60):
+        middle = (low + high) / 2
+        if middle and n_for_difference(middle, discordance, alpha, power, sides) <= n:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def n_for_noninferiority(
+    margin: float,
+    discordance: float,
+    difference: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> int:
+    """Pairs needed to show 'not worse by `margin`' when the true difference is `difference`.
+
+    One-sided, Wald variance, with the score bound's floor for a system that never disagrees.
+    """
+    room = margin + difference
+    if margin <= 0 or room <= 0 or not 0 <= discordance <= 1:
+        raise ValueError(f"no n shows a margin of {margin} at a true difference of {difference}")
+    z_alpha, z_beta = z_value(1 - alpha), z_value(power)
+    variance = max(0.0, discordance - difference * difference)
+    # No disagreement at all: the score bound is -z^2 / (n + z^2).
+    floor = z_alpha * z_alpha * (1 - margin) / margin
+    return math.ceil(max((z_alpha + z_beta) ** 2 * variance / (room * room), floor) - 1e-9)
+
+
+def n_for_zero_failures(rate: float, confidence: float = 0.95) -> int:
+    """Trials without a failure that bound the failure rate at `rate`."""
+    if not 0 < rate < 1:
+        raise ValueError(f"need 0 < rate < 1, got {rate}")
+    return math.ceil(math.log1p(-confidence) / math.log1p(-rate) - 1e-9)

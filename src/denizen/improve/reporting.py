@@ -1,0 +1,173 @@
+"""Fill the report from a finished run: every figure comes from a stage record or a score file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from denizen import __version__
+from denizen.evaluate import GateVerdict, ReportData, compare_general, family_rows, pick_examples
+from denizen.evaluate.report import Artefact as Node
+from denizen.evaluate.report import (
+    ForgettingLeg,
+    LedgerRow,
+    Quantisation,
+    Rate,
+    Stage,
+    SystemRow,
+    TokenParity,
+    Training,
+    TrainingPoint,
+)
+from denizen.evaluate.stats import wilson
+from denizen.project import Artefact
+from denizen.protocols import swap_sample
+
+if TYPE_CHECKING:
+    from denizen.improve.mainline import MainLine
+
+
+def report_data(
+    line: MainLine, verdict: GateVerdict, gguf: Artefact, seconds: float
+) -> ReportData:
+    """Everything the report says about a run."""
+    base, merged, shipped = (line._result(n) for n in ("base", "merged", "shipped"))
+    overall, families = family_rows(base, shipped, verdict)
+    systems = tuple(
+        SystemRow(r.system, Rate.of(wilson(r.passed, r.n)), _seconds(r.scores), note)
+        for r, note in (
+            (base, "same grammar, calculator described in its prompt"),
+            (merged, "float32"),
+            (shipped, "the file that ships"),
+        )
+    )
+    return ReportData(
+        title=f"{line.config.name}: specialist report",
+        created=datetime.now(UTC).isoformat("T", "seconds"),
+        command=line.run.record.command,
+        version=__version__,
+        base=line.entry.id,
+        specialist=gguf.path.name,
+        verdict=verdict,
+        overall=overall,
+        families=families,
+        systems=systems,
+        examples=pick_examples(base, shipped),
+        training=_training(line),
+        ledger=_ledger(line),
+        quantisation=_quantisation(line, verdict, merged, shipped, gguf),
+        parity=_parity(line),
+        forgetting=_forgetting(line),
+        lineage=_lineage(line, gguf),
+        stages=tuple(Stage(s.name, s.seconds) for s in line.done.values()),
+        machine=_machine(line),
+        limits=_limits(line),
+    )
+
+
+def _seconds(scores: object) -> float | None:
+    rows = list(scores)  # type: ignore[call-overload]
+    return round(sum(s.seconds for s in rows) / len(rows), 3) if rows else None
+
+
+def _training(line: MainLine) -> Training:
+    figures = line.done["train"].figures["training"]
+    points = tuple(
+        TrainingPoint(p["step"], p["loss"], p["tokens_per_second"]) for p in figures["points"]
+    )
+    facts = {
+        "steps": f"{figures['steps']:,}",
+        "trainable parameters": f"{figures['trainable']:,}",
+        "precision": figures["precision"],
+        "checkpointing": "on" if figures["checkpointing"] else "off",
+        "memory forecast": f"{figures['memory_forecast'] / 2**30:.1f} GiB",
+        "padded tokens": f"{figures['padded_tokens']:,}",
+    }
+    return Training(points, facts)
+
+
+def _ledger(line: MainLine) -> tuple[LedgerRow, ...]:
+    ledger = line.done["train"].figures["ledger"]
+    kept = ledger["tokens_kept"]
+    return (
+        LedgerRow("rows in", ledger["rows_in"], "rows"),
+        LedgerRow("rows dropped", ledger["rows_dropped"], "rows"),
+        LedgerRow("tokens in", ledger["tokens_in"]),
+        LedgerRow("supervised", ledger["supervised"], share=ledger["supervised"] / kept),
+        LedgerRow("truncated", ledger["truncated"], note="rows are never cut in silence"),
+        LedgerRow("dropped", ledger["dropped"]),
+    )
+
+
+def _quantisation(
+    line: MainLine, verdict: GateVerdict, merged: object, shipped: object, gguf: Artefact
+) -> Quantisation | None:
+    check = next((c for c in verdict.checks if c.name == "quantisation"), None)
+    if check is None:
+        return None
+    from denizen.evaluate import SuiteResult
+
+    assert isinstance(merged, SuiteResult) and isinstance(shipped, SuiteResult)
+    before = line.stages.artefact(line.done["merge"], "merged").path / "model.safetensors"
+    return Quantisation(
+        line.config.export.quant.upper(),
+        Rate.of(wilson(merged.passed, merged.n)),
+        Rate.of(wilson(shipped.passed, shipped.n)),
+        check.figure,
+        check.low,
+        line.config.export.quant_margin,
+        before.stat().st_size,
+        gguf.path.stat().st_size,
+    )
+
+
+def _parity(line: MainLine) -> TokenParity:
+    proof = line.done["export"].figures["parity"]
+    return TokenParity(proof["conversations"], proof["tokens"], not proof["mismatches"])
+
+
+def _forgetting(line: MainLine) -> ForgettingLeg:
+    margin = line.config.evaluate.forgetting_margin
+    found = compare_general(line._general("base"), line._general("merged"), margin)
+    return ForgettingLeg(
+        Rate.of(found.before),
+        Rate.of(found.after),
+        found.test.difference,
+        found.test.low,
+        margin,
+        found.drift.value,
+        found.drift.low,
+        found.drift.high,
+    )
+
+
+def _lineage(line: MainLine, gguf: Artefact) -> tuple[Node, ...]:
+    rows = line.stages.artefact(line.done["data"], "rows")
+    adapter = line.stages.artefact(line.done["train"], "adapter")
+    merged = line.stages.artefact(line.done["merge"], "merged")
+    return (
+        Node("real v4 swaps", "source", swap_sample.SHA256),
+        Node("holdout", "exam", line.sample_hash, note=f"{len(line.sample)} items, never trained on"),
+        Node(line.entry.id, "base model", line.files.hash),
+        Node("training rows", "rows", rows.hash, ("real v4 swaps",)),
+        Node("adapter", "LoRA", adapter.hash, ("training rows", line.entry.id)),
+        Node("merged model", "float32", merged.hash, ("adapter", line.entry.id)),
+        Node(gguf.path.name, "GGUF", gguf.hash, ("merged model",)),
+    )
+
+
+def _machine(line: MainLine) -> dict[str, str]:
+    machine = dict(line.run.record.machine)
+    libraries = machine.pop("libraries", {})
+    flat = {key.replace("_", " "): str(value) for key, value in machine.items()}
+    return flat | {name: str(version) for name, version in libraries.items()}
+
+
+def _limits(line: MainLine) -> tuple[str, ...]:
+    truth = line.done["ground truth"].figures
+    return (
+        f"Scored on {len(line.sample)} of {len(line.holdout)} frozen holdout items.",
+        f"The engine reproduces {truth['reproduced']} of {truth['swaps']} carried real swaps "
+        "exactly; the others crossed a tick, which an event alone does not show.",
+        "Questions outside the eight families are not covered by this proof.",
+    )

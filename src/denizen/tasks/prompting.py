@@ -1,0 +1,16 @@
+"""The catalogue in words: how a model that was not trained on the calculator is told about it."""
+
+from __future__ import annotations
+
+from denizen.tasks.calculator import catalogue
+from denizen.tasks.catalogue import describe
+
+
+def catalogue_prompt(system: str) -> str:
+    """System prompt for an untrained model: role, answer format, every tool and argument."""
+    return (
+        f"{system} Answer with a few words of draft, then exactly one calculator call:\n"
+        "draft. <calc>tool(name=value; name=value)</calc>\n"
+        "Copy quantities exactly as the user wrote them; the calculator does all arithmetic. "
+        f"Tools:\n{describe(catalogue())}"
+    )

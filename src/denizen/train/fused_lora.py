@@ -1,0 +1,107 @@
+"""LoRA layers that multiply once: the adapter is folded into the weight for the length of a step.
+
+y = x (W + s B A)^T needs one product where PEFT's layer makes three and two additions over the
+whole activation; the backward pass forms the low-rank gradients directly.  Exact up to float32
+rounding (a test compares loss and gradients with PEFT's own path).  Only the forward of PEFT's
+Linear layers is replaced, on the instances of one model; saving and merging stay PEFT's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@cache
+def _function() -> Any:
+    import torch
+
+    class FoldedLinear(torch.autograd.Function):
+        """x (W + s B A)^T with gradients for x, A and B."""
+
+        @staticmethod
+        def forward(  # type: ignore[override]
+            ctx: Any,
+            x: torch.Tensor,
+            folded: torch.Tensor,
+            a: torch.Tensor,
+            b: torch.Tensor,
+            scale: float,
+        ) -> torch.Tensor:
+            ctx.save_for_backward(x, folded, a, b)
+            ctx.scale = scale
+            return x @ folded.T
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+            x, folded, a, b = ctx.saved_tensors
+            flat = gradient.reshape(-1, gradient.shape[-1])
+            inputs = x.reshape(-1, x.shape[-1])
+            to_x = (flat @ folded).view_as(x) if ctx.needs_input_grad[0] else None
+            to_a = ((flat @ b).T @ inputs).mul_(ctx.scale)
+            to_b = (flat.T @ (inputs @ a.T)).mul_(ctx.scale)
+            return to_x, None, to_a, to_b, None
+
+    return FoldedLinear
+
+
+class FusedLora:
+    """Folds every LoRA Linear of a PEFT model; call `refresh` after the adapter changed."""
+
+    def __init__(self, model: torch.nn.Module, adapter: str = "default") -> None:
+        import torch
+        from peft.tuners.lora import Linear
+
+        self._adapter = adapter
+        self._seen: tuple[int, ...] = ()
+        self.layers: list[Any] = [
+            m for m in model.modules() if isinstance(m, Linear) and _plain(m, adapter)
+        ]
+        self._folded = [torch.empty_like(layer.get_base_layer().weight) for layer in self.layers]
+        self._original: list[Callable[..., Any]] = [layer.forward for layer in self.layers]
+        for layer, folded in zip(self.layers, self._folded, strict=True):
+            layer.forward = partial(self._forward, layer, folded)
+
+    def refresh(self) -> None:
+        """Fold the adapter's present values in, if they changed since the last call."""
+        import torch
+
+        versions = tuple(p._version for layer in self.layers for p in self._factors(layer))
+        if versions == self._seen:
+            return
+        with torch.no_grad():
+            for layer, folded in zip(self.layers, self._folded, strict=True):
+                a, b = self._factors(layer)
+                weight = layer.get_base_layer().weight
+                torch.addmm(weight, b, a, alpha=layer.scaling[self._adapter], out=folded)
+        self._seen = versions
+
+    def remove(self) -> None:
+        """Give the layers their own forward back."""
+        for layer in self.layers:
+            del layer.__dict__["forward"]
+        self.layers, self._folded = [], []
+
+    def _factors(self, layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        return layer.lora_A[self._adapter].weight, layer.lora_B[self._adapter].weight
+
+    def _forward(self, layer: Any, folded: torch.Tensor, x: torch.Tensor, *_: Any) -> Any:
+        a, b = self._factors(layer)
+        return _function().apply(x, folded, a, b, layer.scaling[self._adapter])
+
+
+def _plain(layer: Any, adapter: str) -> bool:
+    """Ordinary LoRA without bias, dropout or variants: what the folding is exact for."""
+    import torch
+
+    return (
+        adapter in layer.lora_A
+        and layer.get_base_layer().bias is None
+        and isinstance(layer.lora_dropout[adapter], torch.nn.Identity)
+        and not getattr(layer, "use_dora", {}).get(adapter, False)
+        and layer.get_base_layer().weight.dtype == torch.float32
+    )
