@@ -7,18 +7,16 @@ exits 1.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import click
-import typer
-from typer.core import TyperGroup
-
-from denizen.project.errors import DenizenError, from_os_error
+if TYPE_CHECKING:
+    from denizen.project.errors import DenizenError
 
 VERBS = {
     "quickstart": "From real swaps to a proven specialist, in one command.",
@@ -38,77 +36,78 @@ VERBS = {
 }
 
 
-class LazyVerbs(TyperGroup):
-    """Imports `denizen.cli.<verb>` when the verb is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
-        if cmd_name not in VERBS:
-            return None
-        if ctx.resilient_parsing or _only_listing(ctx):
-            return click.Command(cmd_name, help=VERBS[cmd_name])
-        module = importlib.import_module(f"denizen.cli.{cmd_name}")
-        command = typer.main.get_command(module.app)
-        command.name, command.help = cmd_name, VERBS[cmd_name]
-        return command
+HELP = "Denizen turns a small open model into a DeFi native, and proves it."
 
 
-def _only_listing(ctx: click.Context) -> bool:
-    return not ctx.protected_args and not ctx.args and not getattr(ctx, "_protected_args", [])
+def help_text() -> str:
+    """The top-level help; written here so that it needs no import."""
+    rows = "\n".join(f"  {verb:<12}{text}" for verb, text in VERBS.items())
+    return (
+        f"Usage: denizen VERB [OPTIONS]\n\n{HELP}\n\nVerbs:\n{rows}\n\n"
+        "Options:\n  --version   Show the version.\n  --help      Show this help.\n\n"
+        "`denizen VERB --help` tells more. Every verb takes --json."
+    )
 
 
-app = typer.Typer(
-    cls=LazyVerbs,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Denizen turns a small open model into a DeFi native, and proves it.",
-)
-
-
-def _version(value: bool) -> None:
-    if value:
-        from denizen import __version__
-
-        print(f"denizen {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version."
-    ),
-) -> None:
-    """Denizen turns a small open model into a DeFi native, and proves it."""
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run a command line; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0] in ("--help", "-h", "help"):
+        print(help_text())
+        return 0 if given else 2
+    if given[0] == "--version":
+        from denizen import __version__
+
+        print(f"denizen {__version__}")
+        return 0
+    from denizen.project.errors import DenizenError, from_os_error
+
+    as_json = "--json" in given
     try:
-        code = app(given, prog_name="denizen", standalone_mode=False)
-        return int(code or 0)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.exceptions.Abort):
+        return _dispatch(given[0], given[1:])
+    except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0
     except DenizenError as error:
-        return _say(error, "--json" in given)
+        return _say(error, as_json)
     except OSError as error:
         typed = from_os_error(error, Path(error.filename or "."))
-        return _say(typed, "--json" in given) if typed else _unexpected(error)
+        return _say(typed, as_json) if typed else _unexpected(error)
     except Exception as error:  # the last net: one line, the traceback in a file
         return _unexpected(error)
+
+
+def _dispatch(verb: str, arguments: list[str]) -> int:
+    from denizen.project.errors import DenizenError
+
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        fix = f"did you mean {near[0]!r}?" if near else "see `denizen --help`"
+        raise DenizenError(f"no verb {verb!r}", where="command line", fix=fix)
+    import typer
+
+    module = importlib.import_module(f"denizen.cli.{verb}")
+    command = typer.main.get_command(module.app)
+    try:
+        code = command(arguments, prog_name=f"denizen {verb}", standalone_mode=False)
+    except typer.Exit as error:
+        return int(error.exit_code)
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # a usage error of typer's own
+            raise
+        message = str(error.format_message()).strip()
+        fix = f"see `denizen {verb} --help`"
+        raise DenizenError(message.rstrip("."), where=verb, fix=fix) from error
+    return int(code) if isinstance(code, int) else 0
 
 
 def _say(error: DenizenError, as_json: bool) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from denizen.tasks.quantities import decimals_of
 from denizen.tasks.types import Split
@@ -90,8 +91,15 @@ def rng_for(family: str, seed: int, split: Split) -> random.Random:
     return random.Random(int.from_bytes(digest[:8], "big"))
 
 
+class Phrases(NamedTuple):
+    """A kind's questions: whole ones first, then those combined from parts."""
+
+    rows: tuple[str, ...]
+    whole: int
+
+
 @cache
-def templates(split: Split, family: str) -> dict[str, tuple[str, ...]]:
+def templates(split: Split, family: str) -> dict[str, Phrases]:
     """Templates of a family by kind.
 
     A kind is a list of questions, or parts to combine: every `context` sentence with every `ask`,
@@ -99,24 +107,25 @@ def templates(split: Split, family: str) -> dict[str, tuple[str, ...]]:
     """
     path = files("denizen.tasks") / "templates" / split / f"{family}.json"
     loaded = json.loads(path.read_text("utf-8"))
-    return {kind: tuple(_expand(value)) for kind, value in loaded.items()}
+    return {kind: _expand(value) for kind, value in loaded.items()}
 
 
-def _expand(value: list[str] | dict[str, list[str]]) -> list[str]:
+def _expand(value: list[str] | dict[str, list[str]]) -> Phrases:
     if isinstance(value, list):
-        return value
+        return Phrases(tuple(value), len(value))
     pairs = [(c, a) for c in value["context"] for a in value["ask"]]
-    return [
+    rows = [
         *value["whole"],
         *(f"{context} {ask}" for context, ask in pairs),
         *(f"{ask} {context}" for context, ask in pairs),
     ]
+    return Phrases(tuple(rows), len(value["whole"]))
 
 
 def pick_template(rng: random.Random, split: Split, family: str, kind: str) -> tuple[str, str]:
-    """A template's (id, text)."""
-    rows = templates(split, family)[kind]
-    index = rng.randrange(len(rows))
+    """A template's (id, text); whole questions come as often as combined ones."""
+    rows, whole = templates(split, family)[kind]
+    index = rng.randrange(whole if rng.random() < 0.5 else len(rows))
     return f"{split}/{family}/{kind}/{index}", rows[index]
 
 
