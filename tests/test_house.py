@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from denizen.project.config import Config
 from pydantic import BaseModel
+
+from denizen.project.config import Config
 
 SOURCE = Path(__file__).parents[1] / "src" / "denizen"
 # Rooms by height; an import may only point to a lower number.  See ARCHITECTURE.md.
@@ -30,21 +31,42 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 
 def imported_rooms(path: Path) -> set[str]:
-    """Rooms a file imports, at any depth, relative imports included."""
-    own = path.relative_to(SOURCE).parts
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    """Rooms a file imports: at any depth, in functions, relative, or by import_module."""
+    package = path.relative_to(SOURCE.parent).parent.parts
+    return rooms_in(path.read_text("utf-8"), package)
+
+
+def rooms_in(source: str, package: tuple[str, ...]) -> set[str]:
+    """Rooms that source inside a package (say `("denizen", "tasks")`) imports."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            prefix = "denizen." + own[0] if node.level else ""
-            names = [".".join(filter(None, (prefix, node.module or "")))]
-            if node.module == "denizen" and not node.level:
-                names = [f"denizen.{alias.name}" for alias in node.names]
-        else:
-            continue
-        rooms |= {n.split(".")[1] for n in names if n.startswith("denizen.")}
-    return rooms & FLOORS.keys()
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *filter(None, [node.module])])
+            names += [f"{module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            names += [t.value for t in ast.walk(node) if isinstance(t, ast.Constant)]
+    parts = [name.split(".") for name in map(str, names)]
+    return {p[1] for p in parts if p[0] == "denizen" and len(p) > 1} & FLOORS.keys()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import denizen.train",
+        "from denizen import train",
+        "from denizen.train import x",
+        "from .. import train",
+        "from ..train.sft import x",
+        "def f():\n    from denizen.train import x",
+        "import importlib\nimportlib.import_module('denizen.train')",
+    ],
+)
+def test_an_upward_import_is_seen(source: str) -> None:
+    assert rooms_in(source, ("denizen", "tasks")) == {"train"}
+    assert rooms_in("from . import types", ("denizen", "tasks")) == {"tasks"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
@@ -74,6 +96,11 @@ def test_protocols_import_nothing_and_use_no_float() -> None:
             assert not (isinstance(node, ast.Name) and node.id == "float"), path
             if isinstance(node, ast.Import):
                 assert all(a.name.split(".")[0] in sys.stdlib_module_names for a in node.names)
+
+
+def test_serving_does_not_import_training() -> None:
+    for path in (SOURCE / "serve").rglob("*.py"):
+        assert "train" not in imported_rooms(path), path
 
 
 def test_tasks_do_not_import_torch() -> None:

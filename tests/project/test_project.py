@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from denizen.project import (
     ArtefactError,
     ConfigError,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -36,6 +37,8 @@ VERBS = {
 }
 
 
+# Understood before the verb too, with how many words each takes.
+SHARED = {"--workspace": 2, "-w": 2, "--config": 2, "-c": 2, "--json": 1}
 HELP = "Denizen turns a small open model into a DeFi native, and proves it."
 
 
@@ -45,7 +48,8 @@ def help_text() -> str:
     return (
         f"Usage: denizen VERB [OPTIONS]\n\n{HELP}\n\nVerbs:\n{rows}\n\n"
         "Options:\n  --version   Show the version.\n  --help      Show this help.\n\n"
-        "`denizen VERB --help` tells more. Every verb takes --json."
+        "`denizen VERB --help` tells more. Every verb takes --json; --workspace DIR and\n"
+        "--config FILE may stand before the verb or after it."
     )
 
 
@@ -56,7 +60,29 @@ def entry() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
+    given = _verb_first(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _guarded(given)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader left (`| head`): what is still buffered must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _verb_first(given: list[str]) -> list[str]:
+    """`--workspace W VERB ...` as `VERB ... --workspace W`."""
+    front: list[str] = []
+    while given and (width := SHARED.get(given[0]) or given[0].split("=")[0] in SHARED):
+        front, given = front + given[:width], given[width:]
+    return given + front
+
+
+def _guarded(given: list[str]) -> int:
     if not given or given[0] in ("--help", "-h", "help"):
         print(help_text())
         return 0 if given else 2
@@ -70,18 +96,15 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = "--json" in given
     try:
         return _dispatch(given[0], given[1:])
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
     except BrokenPipeError:
-        return 0
+        raise
     except DenizenError as error:
         return _say(error, as_json)
     except OSError as error:
         typed = from_os_error(error, Path(error.filename or "."))
-        return _say(typed, as_json) if typed else _unexpected(error)
+        return _say(typed, as_json) if typed else _unexpected(error, given)
     except Exception as error:  # the last net: one line, the traceback in a file
-        return _unexpected(error)
+        return _unexpected(error, given)
 
 
 def _dispatch(verb: str, arguments: list[str]) -> int:
@@ -118,16 +141,37 @@ def _say(error: DenizenError, as_json: bool) -> int:
     return error.exit_code
 
 
-def _unexpected(error: BaseException) -> int:
+def _unexpected(error: BaseException, given: list[str]) -> int:
     import tempfile
 
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="denizen-", suffix=".log", delete=False, encoding="utf-8"
-    ) as file:
-        traceback.print_exception(error, file=file)
+    folder = _workspace_of(given)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            prefix="error-",
+            suffix=".log",
+            delete=False,
+            encoding="utf-8",
+            dir=folder if folder.is_dir() else None,
+        ) as file:
+            traceback.print_exception(error, file=file)
+        where = f"traceback in {file.name}"
+    except OSError:  # the disk may be what is broken
+        traceback.print_exception(error)
+        where = "traceback above"
+    message = " ".join(str(error).split())[:200]
     print(
-        f"error: unexpected {type(error).__name__}: {str(error)[:200]} "
-        f"(traceback in {file.name}): please report it",
+        f"error: unexpected {type(error).__name__}: {message} ({where}): please report it",
         file=sys.stderr,
     )
     return 1
+
+
+def _workspace_of(given: list[str]) -> Path:
+    """The workspace as named on the command line; read by hand, for parsing may have failed."""
+    for word, following in zip(given, [*given[1:], ""], strict=True):
+        if word in ("--workspace", "-w") and following:
+            return Path(following)
+        if word.startswith("--workspace="):
+            return Path(word.partition("=")[2])
+    return Path(os.environ.get("DENIZEN_WORKSPACE") or ".denizen")

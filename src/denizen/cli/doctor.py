@@ -7,10 +7,17 @@ from typing import Any
 
 import typer
 
-from denizen.cli._common import ConfigOption, JsonOption, WorkspaceOption, config_of, emit
-from denizen.cli._common import workspace_of
+from denizen.cli._common import (
+    ConfigOption,
+    JsonOption,
+    WorkspaceOption,
+    config_of,
+    emit,
+    workspace_of,
+)
 
 app = typer.Typer()
+_LIBRARIES = ("torch", "transformers", "trl", "peft", "xllamacpp")
 _DISK_GIB = 4
 _MEMORY_GIB = 6
 
@@ -29,11 +36,12 @@ def doctor(
     free = shutil.disk_usage(place.root).free / 2**30
     memory = available_bytes() / 2**30
     libraries = machine["libraries"]
-    missing = [n for n in ("torch", "transformers", "trl", "peft", "xllamacpp") if n not in libraries]
+    missing = [name for name in _LIBRARIES if name not in libraries]
+    complete = f"missing: {', '.join(missing)}" if missing else "complete"
     checks: list[dict[str, Any]] = [
         _check("memory", memory >= _MEMORY_GIB, f"{memory:.1f} GiB free, {_MEMORY_GIB} wanted"),
         _check("disk", free >= _DISK_GIB, f"{free:.1f} GiB free, {_DISK_GIB} wanted"),
-        _check("libraries", not missing, f"missing: {', '.join(missing)}" if missing else "complete"),
+        _check("libraries", not missing, complete),
         _check("base model", True, f"{entry.id}: {'here' if cached(entry) else 'will be fetched'}"),
         _check("precision", True, choose_precision(settings.train.precision)),
         _check("workspace", True, str(place.root)),

@@ -19,8 +19,8 @@ from denizen.project.store import Artefact, Run, Store, find_run, list_runs
 from denizen.project.workspace import Workspace
 
 __all__ = [
-    "ArtefactError",
     "Artefact",
+    "ArtefactError",
     "Bar",
     "Config",
     "ConfigError",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from denizen.project.errors import from_os_error
+from denizen.project.errors import WorkspaceError, from_os_error
 
 _SUFFIX = ".part"
 
@@ -25,13 +25,21 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise WorkspaceError(
+            "a file stands where a folder is needed",
+            where=str(path.parent),
+            fix="choose another place",
+        ) from error
+    except OSError as error:
+        raise from_os_error(error, path) or error from error
+    try:
         yield temporary
-        if temporary.is_file():
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+        _sync(temporary)
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
+        _sync_one(path.parent)
     except OSError as error:
         _remove(temporary)
         typed = from_os_error(error, path)
@@ -61,6 +69,23 @@ def sweep_parts(folder: Path) -> int:
     for part in parts:
         _remove(part)
     return len(parts)
+
+
+def _sync(path: Path) -> None:
+    """Bytes on the disk before the name: else a power cut can leave a named, empty file."""
+    if path.is_dir():
+        for inner in path.rglob("*"):
+            _sync_one(inner)
+    _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    # Read-only: a copied file may carry a mode that forbids writing.
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _remove(path: Path) -> None:

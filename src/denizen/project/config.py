@@ -37,7 +37,9 @@ class DataConfig(Section):
 
     rows: int = Field(1040, ge=1, le=1_000_000, description="training rows")
     sample: int = Field(
-        200, ge=8, description="holdout items that quickstart scores (stratified); --full scores all"
+        200,
+        ge=8,
+        description="holdout items that quickstart scores (stratified); --full scores all",
     )
     seed: int = Field(0, ge=0, description="seed of the training rows")
     near_match: float = Field(
@@ -55,7 +57,9 @@ class TrainConfig(Section):
     batch_tokens: int = Field(1600, ge=64, description="padded tokens a step, at most")
     warmup_steps: int = Field(6, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
-    max_length: int = Field(512, ge=16, description="longest row in tokens; longer ones are dropped")
+    max_length: int = Field(
+        512, ge=16, description="longest row in tokens; longer ones are dropped"
+    )
     drop_budget: float = Field(
         0.0, ge=0, le=1, description="share of rows that may be dropped before training is refused"
     )
@@ -111,13 +115,22 @@ class Config(Section):
 def load_config(path: Path | None = None, *, required: bool = False) -> Config:
     """Read `path`, or ./denizen.yaml if it is there, or the defaults."""
     path = path or Path(DEFAULT_NAME)
-    if not path.exists():
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
         if required:
             raise ConfigError(
                 "no such configuration file", where=str(path), fix="run `denizen init` to write one"
-            )
+            ) from None
         return Config()
-    return parse_config(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not UTF-8 text"
+        raise ConfigError(
+            f"cannot read the configuration, {reason[0].lower()}{reason[1:]}",
+            where=str(path),
+            fix="name a readable YAML file with --config",
+        ) from error
+    return parse_config(text, str(path))
 
 
 def parse_config(text: str, where: str = DEFAULT_NAME) -> Config:
@@ -132,6 +145,9 @@ def parse_config(text: str, where: str = DEFAULT_NAME) -> Config:
         raise ConfigError(
             "the file must hold keys and values", where=where, fix="see `denizen init`"
         )
+    # `train:` with every key below it deleted is null in YAML: it means the section's defaults.
+    known = Config.model_fields
+    loaded = {k: v for k, v in loaded.items() if v is not None or k not in known}
     try:
         return Config.model_validate(loaded)
     except ValidationError as error:
@@ -144,10 +160,10 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
     if first["type"] == "extra_forbidden":
         known = _known_keys()
         leaf = key.rsplit(".", 1)[-1]
-        near = difflib.get_close_matches(key, known, 1, 0.6) or [
-            k for k in known if k.rsplit(".", 1)[-1] in difflib.get_close_matches(
-                leaf, [k.rsplit(".", 1)[-1] for k in known], 1, 0.6
-            )
+        leaves = [k.rsplit(".", 1)[-1] for k in known]
+        like = difflib.get_close_matches(leaf, leaves, 1, 0.6)
+        near = difflib.get_close_matches(key, [*known, *Config.model_fields], 1, 0.6) or [
+            k for k, end in zip(known, leaves, strict=True) if end in like
         ]
         fix = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return ConfigError(f"unknown key {key!r}", where=where, fix=fix)
@@ -156,7 +172,7 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
 
 
 def _known_keys() -> list[str]:
-    keys = []
+    keys: list[str] = []
     for name, field in Config.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):

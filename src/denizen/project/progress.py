@@ -10,6 +10,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _PLAIN_SECONDS = 10.0
 
@@ -22,8 +26,8 @@ class Bar:
         self.text = ""
         self._quiet = quiet
         self._start = self._last = time.monotonic()
-        self._live = None
-        self._task = None
+        self._live: Progress | None = None
+        self._task: TaskID | None = None
 
     def advance(self, amount: float = 1.0, text: str | None = None) -> None:
         """Move on by `amount` of `total`."""
@@ -55,7 +59,9 @@ class Bar:
             print(f"> {self.name}", file=sys.stderr, flush=True)
             yield self
             spent = clock(time.monotonic() - self._start)
-            print(f"  {self.name} done in {spent} {self.text}".rstrip(), file=sys.stderr, flush=True)
+            print(
+                f"  {self.name} done in {spent} {self.text}".rstrip(), file=sys.stderr, flush=True
+            )
             return
         from rich.console import Console
         from rich.progress import (
@@ -78,10 +84,12 @@ class Bar:
         )
         with Progress(*columns, console=Console(stderr=True)) as live:
             self._live = live
-            self._task = live.add_task(self.name, total=self.total, note="")
-            yield self
-            live.update(self._task, completed=self.total)
-        self._live = None
+            self._task = task = live.add_task(self.name, total=self.total, note="")
+            try:
+                yield self
+                live.update(task, completed=self.total)
+            finally:
+                self._live = None
 
 
 def clock(seconds: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +62,7 @@ class Store:
     ) -> Iterator[tuple[Path, list[Artefact]]]:
         """Yields (temporary path to fill, list that gets the Artefact when the block ends)."""
         made: list[Artefact] = []
-        holder = self.workspace.path("artefacts", f".{kind}-{os.getpid()}-{name}")
+        holder = self.workspace.path("artefacts", f".{kind}-{os.getpid()}-{name}.part")
         with atomic_path(holder) as temporary:
             yield temporary, made
         digest = sha256_tree(holder)
@@ -89,28 +89,29 @@ class Store:
     def get(self, prefix: str) -> Artefact:
         """The artefact whose hash starts so; raises ArtefactError if there is not exactly one."""
         found = [a for a in self.all() if a.hash.startswith(prefix)]
-        if len(found) != 1:
+        # Two kinds may hold the same bytes: then either will do, if it is intact.
+        hashes = {a.hash for a in found}
+        if len(hashes) != 1:
             raise ArtefactError(
-                f"{len(found) or 'no'} artefacts match {prefix!r}",
+                f"{len(hashes) or 'no'} artefacts match {prefix!r}",
                 where=str(self.workspace.root),
                 fix="`denizen runs show` lists the hashes",
             )
-        return found[0].verified()
+        for artefact in found[:-1]:
+            with suppress(ArtefactError):
+                return artefact.verified()
+        return found[-1].verified()
 
     def all(self) -> list[Artefact]:
         """Every artefact on record."""
         found = []
         for path in sorted(self.workspace.root.glob("artefacts/*/record.json")):
-            data = json.loads(path.read_text("utf-8"))
-            found.append(
-                Artefact(
-                    data["kind"],
-                    data["hash"],
-                    path.parent / data["name"],
-                    data["inputs"],
-                    data["meta"],
+            with _readable(path):
+                data = json.loads(path.read_text("utf-8"))
+                kind, digest, name = data["kind"], data["hash"], data["name"]
+                found.append(
+                    Artefact(kind, digest, path.parent / name, data["inputs"], data["meta"])
                 )
-            )
         return found
 
     def lineage(self, digest: str) -> list[Artefact]:
@@ -170,9 +171,7 @@ class Run:
         self.store, self.record = store, record
 
     @staticmethod
-    def start(
-        store: Store, command: str, config: dict[str, Any], machine: dict[str, Any]
-    ) -> Run:
+    def start(store: Store, command: str, config: dict[str, Any], machine: dict[str, Any]) -> Run:
         """A new run; earlier runs that were killed are marked as interrupted."""
         for record in list_runs(store.workspace):
             if record.status == "running":
@@ -239,10 +238,22 @@ def list_runs(workspace: Workspace) -> list[RunRecord]:
     """All runs, newest first."""
     found = []
     for path in sorted(workspace.root.glob("runs/*/run.json"), reverse=True):
-        data = json.loads(path.read_text("utf-8"))
-        data["stages"] = [StageRecord(**stage) for stage in data["stages"]]
-        found.append(RunRecord(**data))
+        with _readable(path):
+            data = json.loads(path.read_text("utf-8"))
+            data["stages"] = [StageRecord(**stage) for stage in data["stages"]]
+            found.append(RunRecord(**data))
     return found
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """A record that was edited or comes from another version is one clear line."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtefactError(
+            "the record cannot be read", where=str(path), fix="delete that folder and run again"
+        ) from error
 
 
 def find_run(workspace: Workspace, prefix: str) -> RunRecord:

@@ -1,0 +1,231 @@
+"""Shortcuts equal the plain path; the ledger refuses; tripwires fire; a kill loses nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from denizen.models import Rendered, conversation, load_model, load_tokenizer
+from denizen.project import TrainingError
+from denizen.project.config import TrainConfig
+from denizen.train import fine_tune, newest_checkpoint, tabulate
+from denizen.train.buckets import TokenBuckets
+from denizen.train.memory import forecast, need_checkpointing
+from denizen.train.tripwires import check_gradients, check_loss
+
+ROWS = [
+    conversation(f"What is {i} plus {i}?", f"It is {2 * i}{'!' * (i % 5)}") for i in range(24)
+]
+
+
+def rendered(tiny: Path) -> tuple[list[Rendered], object]:
+    return tabulate(load_tokenizer(tiny), ROWS, max_length=512, drop_budget=0.0)
+
+
+def peft_model(tiny: Path) -> object:
+    import torch
+    from denizen.train.sft import TARGETS
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(1)
+    model = get_peft_model(
+        load_model(tiny), LoraConfig(r=4, lora_alpha=8, target_modules=list(TARGETS))
+    )
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    return model
+
+
+def batch(tiny: Path) -> dict[str, object]:
+    from denizen.train.loss import IGNORED
+    from denizen.train.sft import collate
+
+    rows, _ = rendered(tiny)
+    return collate(
+        [
+            {
+                "input_ids": list(r.input_ids),
+                "labels": [
+                    t if s else IGNORED for t, s in zip(r.input_ids, r.supervised, strict=True)
+                ],
+            }
+            for r in rows[:6]
+        ]
+    )
+
+
+def gradients(model: object) -> object:
+    import torch
+
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def test_loss_and_gradients_equal_transformers_own(tiny: Path) -> None:
+    """Supervised-only head, shared prefix and folded LoRA against the model's plain loss."""
+    import torch
+    from denizen.train.fused_lora import FusedLora
+    from denizen.train.loss import common_prefix, supervised_loss
+
+    data, model = batch(tiny), peft_model(tiny)
+    mask = torch.ones_like(data["input_ids"])
+    plain = model(input_ids=data["input_ids"], attention_mask=mask, labels=data["labels"]).loss
+    plain.backward()
+    expected = gradients(model)
+    assert common_prefix(data["input_ids"], data["labels"]) > 8
+
+    def check(share: bool) -> None:
+        model.zero_grad()
+        loss = supervised_loss(
+            model.get_base_model(), data["input_ids"], data["labels"], share_prefix=share
+        )
+        loss.backward()
+        assert float(loss) == pytest.approx(float(plain), abs=2e-6)
+        assert float((gradients(model) - expected).norm() / expected.norm()) < 1e-5
+
+    check(False)
+    check(True)
+    fused = FusedLora(model)
+    assert len(fused.layers) == 14
+    fused.refresh()
+    check(False)
+    check(True)
+    fused.remove()
+    check(True)
+
+
+def test_folded_layers_follow_the_adapter(tiny: Path) -> None:
+    """After an optimiser step (fused ones count no versions) a refresh must see new values."""
+    import torch
+    from denizen.train.fused_lora import FusedLora
+    from denizen.train.loss import supervised_loss
+
+    data, model = batch(tiny), peft_model(tiny)
+    fused = FusedLora(model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=0.01, fused=True)
+    losses = []
+    for _ in range(8):
+        fused.refresh()
+        loss = supervised_loss(model.get_base_model(), data["input_ids"], data["labels"])
+        losses.append(float(loss))
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_ledger_counts_and_refuses(tiny: Path) -> None:
+    rows, ledger = rendered(tiny)
+    assert ledger.rows_in == len(rows) == 24 and ledger.truncated == 0
+    assert 0 < ledger.supervised < ledger.tokens_kept == ledger.tokens_in
+    assert all(any(r.supervised) for r in rows)
+    tokenizer = load_tokenizer(tiny)
+    with pytest.raises(TrainingError, match="longer than 40 tokens"):
+        tabulate(tokenizer, ROWS, max_length=40, drop_budget=0.0)
+    kept, small = tabulate(tokenizer, ROWS, max_length=ledger.longest - 1, drop_budget=0.5)
+    assert small.rows_dropped == len(rows) - len(kept) > 0 and small.dropped > 0
+    with pytest.raises(TrainingError, match="empty"):
+        tabulate(tokenizer, [], max_length=40, drop_budget=0.0)
+
+
+def test_buckets_hold_every_row_within_budget() -> None:
+    lengths = [(i * 37) % 90 + 20 for i in range(200)]
+    buckets = TokenBuckets(lengths, 600, epochs=2, seed=3)
+    assert sorted(i for b in buckets for i in b) == sorted([*range(200)] * 2)
+    assert all(len(b) * max(lengths[i] for i in b) <= 600 for b in buckets)
+    assert buckets.padded_tokens < 1.15 * 2 * sum(lengths)
+    assert list(buckets) == list(TokenBuckets(lengths, 600, epochs=2, seed=3))
+    assert TokenBuckets([900], 600).batches == [[0]]
+
+
+def test_tripwires() -> None:
+    import torch
+
+    with pytest.raises(TrainingError, match="step 7"):
+        check_loss(math.nan, 7)
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    with pytest.raises(TrainingError, match="no gradient"):
+        check_gradients([parameter], 1)
+    parameter.grad = torch.tensor([math.inf, 0.0])
+    with pytest.raises(TrainingError, match="NaN or infinite"):
+        check_gradients([parameter], 1)
+    parameter.grad = torch.tensor([3.0, 4.0])
+    assert check_gradients([parameter], 1) == 5.0
+
+
+def test_checkpointing_only_when_memory_would_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SimpleNamespace(
+        hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+        num_attention_heads=9, num_key_value_heads=3, vocab_size=49152,
+    )  # fmt: skip
+    small = forecast(config, 134_515_008, 4_884_480, 1600, 0.4)
+    assert 2 * 2**30 < small.total < 5 * 2**30
+    monkeypatch.setattr("denizen.train.memory.available_bytes", lambda: 24 * 2**30)
+    assert not need_checkpointing("auto", small) and need_checkpointing("on", small)
+    monkeypatch.setattr("denizen.train.memory.available_bytes", lambda: 3 * 2**30)
+    assert need_checkpointing("auto", small) and not need_checkpointing("off", small)
+
+
+CONFIG = TrainConfig(batch_tokens=400, learning_rate=5e-3, epochs=6, save_steps=5, warmup_steps=2)
+
+
+def train(tiny: Path, folder: Path, on_step: object = lambda *_: None) -> object:
+    rows, ledger = rendered(tiny)
+    return fine_tune(
+        tiny, rows, ledger, CONFIG, work=folder / "work", adapter=folder / "adapter",
+        base_hash="h", on_step=on_step,
+    )  # fmt: skip
+
+
+def test_learns_and_saves_an_adapter(tiny: Path, tmp_path: Path) -> None:
+    result = train(tiny, tmp_path)
+    assert result.points[-1].loss < result.points[0].loss - 0.5
+    assert result.precision in ("float32", "bfloat16") and not result.checkpointing
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
+
+
+KILL = """
+import os, signal, sys
+sys.path[:0] = [sys.argv[3], sys.argv[4]]
+from pathlib import Path
+import test_train
+def on_step(step, total, point):
+    if step == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+test_train.train(Path(sys.argv[1]), Path(sys.argv[2]), on_step)
+"""
+
+
+def test_killed_run_resumes_to_the_same_adapter(tiny: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    whole = train(tiny, tmp_path / "whole")
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", KILL, str(tiny), str(tmp_path / "cut"), str(here),
+         str(here.parents[1] / "src")],
+        capture_output=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    checkpoint = newest_checkpoint(tmp_path / "cut" / "work")
+    assert checkpoint is not None and checkpoint.name == "checkpoint-10"
+    # A checkpoint that a kill cut short is passed over.
+    (tmp_path / "cut" / "work" / "checkpoint-11").mkdir()
+    assert newest_checkpoint(tmp_path / "cut" / "work") == checkpoint
+    resumed = train(tiny, tmp_path / "cut")
+    assert len(resumed.points) == len(whole.points)
+    assert [p.step for p in resumed.points] == [p.step for p in whole.points]
+    one, two = (
+        load_file(str(tmp_path / n / "adapter" / "adapter_model.safetensors"))
+        for n in ("whole", "cut")
+    )
+    for name in one:
+        assert torch.allclose(one[name], two[name], atol=1e-6), name
