@@ -23,7 +23,9 @@ def make_tiny(folder: Path, *, seed: int = 0, template: str = CHATML) -> Path:
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {t: i for i, t in enumerate((*SPECIALS, *alphabet))}
-    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    # One merge: llama.cpp refuses a tokenizer without any.
+    vocabulary["ab"] = len(vocabulary)
+    tokenizer = Tokenizer(models.BPE(vocabulary, [("a", "b")]))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -113,22 +114,28 @@ def config_keys() -> list[str]:
     for name, field in Config.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
-            keys += list(section.model_fields)
+            keys += [f"{name}.{key}" for key in section.model_fields]
         else:
             keys.append(name)
     return keys
 
 
+@functools.cache
+def attributes() -> frozenset[str]:
+    """Every attribute the source reads, with what it is read from: `settings.train.rank`."""
+    trees = (ast.parse(p.read_text("utf-8")) for p in FILES if p.name != "config.py")
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return frozenset(ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute))
+
+
 @pytest.mark.parametrize("key", config_keys())
 def test_config_key_is_read(key: str) -> None:
-    readers = [
-        path
-        for path in FILES
-        if path.name != "config.py"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr == key
-    ]
-    assert readers, f"nothing reads the configuration key {key!r}"
+    # `name` or `alpha` alone would be found anywhere: it must be read from its section, or from
+    # something called `config` or `settings`, as a section is when it is handed down.
+    leaf = key.rsplit(".", 1)[-1]
+    reads = {f"{owner}.{leaf}" for owner in ("config", "settings")}
+    found = [a for a in attributes() if f".{a}".endswith(tuple(f".{r}" for r in {*reads, key}))]
+    assert [a for a in found if "." in a], f"nothing reads the configuration key {key!r}"
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+
 from denizen.data import build_rows, check_leaks, load_holdout, read_rows, stratified, write_jsonl
 from denizen.data.holdout import freeze
 from denizen.data.rows import Row

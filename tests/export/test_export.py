@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from denizen.export import check_adapter, merge_adapter, modelfile, prove_tokens, write_gguf
 from denizen.export._ggml import quantize
 from denizen.export.modelfile import render_template
@@ -104,8 +105,9 @@ def test_modelfile_renders_the_trainers_text(tiny: Path) -> None:
 
 def adapter(tiny: Path, folder: Path, value: float, base_hash: str = "h") -> Path:
     import torch
-    from denizen.train.sft import TARGETS
     from peft import LoraConfig, get_peft_model
+
+    from denizen.train.sft import TARGETS
 
     model = get_peft_model(load_model(tiny), LoraConfig(r=2, target_modules=list(TARGETS)))
     for name, parameter in model.named_parameters():
@@ -150,6 +152,7 @@ def test_only_llama_is_exported(tiny: Path, tmp_path: Path) -> None:
 def test_real_model_round_trip(tmp_path: Path) -> None:
     """SmolLM2: F32 GGUF gives transformers' logits; Q4_K_M loads and is a third of F16."""
     import torch
+
     from denizen.models import checkpoint, ensure, find_model
 
     files = ensure(find_model("smollm2-135m-instruct"))

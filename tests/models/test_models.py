@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from conftest import make_tiny
 from denizen.models import (
     SYSTEM,
@@ -32,7 +33,9 @@ def test_supervision_is_the_answer_and_its_end(tiny: Path) -> None:
     messages = [*conversation("one?", "first answer"), {"role": "user", "content": "two?"}]
     messages.append({"role": "assistant", "content": " second\nanswer "})
     found = render(tokenizer, messages)
-    learnt = tokenizer.decode([t for t, s in zip(found.input_ids, found.supervised, strict=True) if s])
+    learnt = tokenizer.decode(
+        [t for t, s in zip(found.input_ids, found.supervised, strict=True) if s]
+    )
     assert learnt == "first answer<|im_end|> second\nanswer <|im_end|>"
     assert list(found.input_ids) == tokenizer(found.text, add_special_tokens=False)["input_ids"]
     prompt = render_prompt(tokenizer, messages[:2])
@@ -111,7 +114,13 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
     def serve(self, body: bool) -> None:
         commit = "a" * 40
         path = self.path.split("?")[0]
-        if path.startswith("/api/models/"):
+        if "/tree/" in path:
+            files = [
+                {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": "b" * 40}
+                for p in sorted(self.folder.iterdir())
+            ]
+            data = json.dumps(files).encode()
+        elif path.startswith("/api/models/"):
             names = [{"rfilename": p.name} for p in sorted(self.folder.iterdir())]
             data = json.dumps({"id": "org/tiny", "sha": commit, "siblings": names}).encode()
         else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 
 import pytest
-from denizen.protocols import MathError, position, swap_math, tick_math, uniswap_v2, yields
 from hypothesis import given
 from hypothesis import strategies as st
+
+from denizen.protocols import MathError, position, swap_math, tick_math, uniswap_v2, yields
 
 Q96 = 1 << 96
 
@@ -70,8 +71,10 @@ def test_swap_step_favours_the_pool(
     target = tick_math.sqrt_price_at_tick(tick - 500 if zero else tick + 500)
     step = swap_math.compute_swap_step(start, target, liquidity, -amount, fee)
     assert step.amount_in + step.fee_amount <= amount
-    assert (target <= step.sqrt_price_next <= start) if zero else (
-        start <= step.sqrt_price_next <= target
+    assert (
+        (target <= step.sqrt_price_next <= start)
+        if zero
+        else (start <= step.sqrt_price_next <= target)
     )
     # Buying back exactly what was paid out costs no less than what went in without fee.
     if step.sqrt_price_next != target and step.amount_out:
@@ -82,9 +85,7 @@ def test_swap_step_favours_the_pool(
 @given(st.decimals("0.05", "20", places=4))
 def test_range_loss_tends_to_full_range(ratio: Decimal) -> None:
     full = position.impermanent_loss_v2(ratio)
-    wide = position.impermanent_loss_range(
-        Decimal(1), ratio, Decimal("1e-12"), Decimal("1e12")
-    )
+    wide = position.impermanent_loss_range(Decimal(1), ratio, Decimal("1e-12"), Decimal("1e12"))
     assert abs(full - wide) < Decimal("1e-5")
     assert full <= 0
     narrow = position.impermanent_loss_range(Decimal(1), ratio, Decimal("0.5"), Decimal(2))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from denizen.protocols import MathError, load_swaps, mechanics, swap_sample, tick_math
 from denizen.protocols import uniswap_v4 as v4
 from denizen.protocols.uniswap_v3 import Pool
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 Q96 = 1 << 96
 

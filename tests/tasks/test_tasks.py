@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+
 from denizen.tasks import (
     FAMILIES,
     Item,
@@ -70,7 +71,13 @@ def test_calls() -> None:
     assert str(parse_call("il_full(entry=1; now=2)")) == "il_full(entry=1; now=2)"
     assert find_call("a <calc>x(y=1)</calc> b <calc>z(y=2)</calc>") == "z(y=2)"
     assert find_call("nothing") is None
-    for bad in ("il_full(entry=1)", "il_full(now=1; entry=2)", "nope(a=1)", "il_full", "il_full(entry)"):
+    for bad in (
+        "il_full(entry=1)",
+        "il_full(now=1; entry=2)",
+        "nope(a=1)",
+        "il_full",
+        "il_full(entry)",
+    ):
         with pytest.raises(ToolError):
             evaluate(bad)
     with pytest.raises(ToolError, match="wants"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from denizen.models import Rendered, conversation, load_model, load_tokenizer
 from denizen.project import TrainingError
 from denizen.project.config import TrainConfig
@@ -19,9 +20,7 @@ from denizen.train.buckets import TokenBuckets
 from denizen.train.memory import forecast, need_checkpointing
 from denizen.train.tripwires import check_gradients, check_loss
 
-ROWS = [
-    conversation(f"What is {i} plus {i}?", f"It is {2 * i}{'!' * (i % 5)}") for i in range(24)
-]
+ROWS = [conversation(f"What is {i} plus {i}?", f"It is {2 * i}{'!' * (i % 5)}") for i in range(24)]
 
 
 def rendered(tiny: Path) -> tuple[list[Rendered], object]:
@@ -30,8 +29,9 @@ def rendered(tiny: Path) -> tuple[list[Rendered], object]:
 
 def peft_model(tiny: Path) -> object:
     import torch
-    from denizen.train.sft import TARGETS
     from peft import LoraConfig, get_peft_model
+
+    from denizen.train.sft import TARGETS
 
     torch.manual_seed(1)
     model = get_peft_model(
@@ -70,6 +70,7 @@ def gradients(model: object) -> object:
 def test_loss_and_gradients_equal_transformers_own(tiny: Path) -> None:
     """Supervised-only head, shared prefix and folded LoRA against the model's plain loss."""
     import torch
+
     from denizen.train.fused_lora import FusedLora
     from denizen.train.loss import common_prefix, supervised_loss
 
@@ -103,6 +104,7 @@ def test_loss_and_gradients_equal_transformers_own(tiny: Path) -> None:
 def test_folded_layers_follow_the_adapter(tiny: Path) -> None:
     """After an optimiser step (fused ones count no versions) a refresh must see new values."""
     import torch
+
     from denizen.train.fused_lora import FusedLora
     from denizen.train.loss import supervised_loss
 

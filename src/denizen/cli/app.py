@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from denizen.project.errors import DenizenError
@@ -116,10 +116,11 @@ def _dispatch(verb: str, arguments: list[str]) -> int:
         raise DenizenError(f"no verb {verb!r}", where="command line", fix=fix)
     import typer
 
-    module = importlib.import_module(f"denizen.cli.{verb}")
-    command = typer.main.get_command(module.app)
+    command = command_of(verb)
     try:
-        code = command(arguments, prog_name=f"denizen {verb}", standalone_mode=False)
+        # Not `command(...)`: typer would swallow Ctrl-C and a closed pipe, which main() explains.
+        with command.make_context(f"denizen {verb}", arguments) as context:
+            code = command.invoke(context)
     except typer.Exit as error:
         return int(error.exit_code)
     except typer.Abort as error:
@@ -128,9 +129,20 @@ def _dispatch(verb: str, arguments: list[str]) -> int:
         if not hasattr(error, "format_message"):  # a usage error of typer's own
             raise
         message = str(error.format_message()).strip()
+        if not message:  # a verb called bare has printed its help
+            return 2
         fix = f"see `denizen {verb} --help`"
         raise DenizenError(message.rstrip("."), where=verb, fix=fix) from error
     return int(code) if isinstance(code, int) else 0
+
+
+def command_of(verb: str) -> Any:
+    """The verb's command; imports its module."""
+    import typer
+
+    app: typer.Typer = importlib.import_module(f"denizen.cli.{verb}").app
+    app._add_completion = False  # completion belongs to a program, not to one of its verbs
+    return typer.main.get_command(app)
 
 
 def _say(error: DenizenError, as_json: bool) -> int:

@@ -7,8 +7,14 @@ from typing import Annotated
 
 import typer
 
-from denizen.cli._common import ConfigOption, JsonOption, WorkspaceOption, config_of, emit
-from denizen.cli._common import workspace_of
+from denizen.cli._common import (
+    ConfigOption,
+    JsonOption,
+    WorkspaceOption,
+    config_of,
+    emit,
+    workspace_of,
+)
 
 app = typer.Typer()
 

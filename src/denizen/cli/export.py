@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from denizen.cli._common import ConfigOption, JsonOption, WorkspaceOption, emit, run_line
-from denizen.cli._common import workspace_of
+from denizen.cli._common import (
+    ConfigOption,
+    JsonOption,
+    WorkspaceOption,
+    emit,
+    run_line,
+    workspace_of,
+)
 
 app = typer.Typer()
 

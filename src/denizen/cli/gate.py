@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from denizen.cli._common import ConfigOption, FullOption, JsonOption, WorkspaceOption, emit, run_line
+from denizen.cli._common import (
+    ConfigOption,
+    FullOption,
+    JsonOption,
+    WorkspaceOption,
+    emit,
+    run_line,
+)
 
 app = typer.Typer()
 

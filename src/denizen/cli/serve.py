@@ -35,6 +35,4 @@ def serve(
     )
     where = host or settings.serve.host, port or settings.serve.port
     say(f"{path.name} on http://{where[0]}:{where[1]}/v1 (Ctrl-C stops)")
-    uvicorn.run(
-        create_app(analyst, path.stem), host=where[0], port=where[1], log_level="warning"
-    )
+    uvicorn.run(create_app(analyst, path.stem), host=where[0], port=where[1], log_level="warning")

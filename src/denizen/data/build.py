@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from denizen.data.leaks import distinctive_numbers, fingerprint
 from denizen.data.rows import Row
 from denizen.project.errors import DataError
-from denizen.tasks import FAMILIES, Item, Split, verify
+from denizen.tasks import FAMILIES, Item, Split, offers, verify
 
 # Mechanics has many topics and short rows; the numeric families have one or two kinds each.
-WEIGHTS = {name: 3.0 if name == "mechanics" else 1.0 for name in FAMILIES}
+WEIGHTS = {name: 2.6 if name == "mechanics" else 1.0 for name in FAMILIES}
 LICENCE = "Apache-2.0"
 SOURCE = "denizen.tasks over the exact engine"
 
@@ -46,7 +46,13 @@ def build_rows(
     prints = {fingerprint(item.prompt) for item in holdout}
     numbers = frozenset().union(*(distinctive_numbers(item.prompt) for item in holdout))
     rows: list[Row] = []
-    refused = {"wrong": 0, "repeated": 0, "holdout question": 0, "holdout number": 0}
+    refused = {
+        "wrong": 0,
+        "outside its grammar": 0,
+        "repeated": 0,
+        "holdout question": 0,
+        "holdout number": 0,
+    }
     drawn = 0
     for place, (name, family) in enumerate(FAMILIES.items()):
         wanted = round(count * WEIGHTS[name] / total)
@@ -101,8 +107,6 @@ def to_row(item: Item, system: str) -> Row:
     )
 
 
-
-
 def _refusal(item: Item, prints: set[str], numbers: frozenset[str]) -> str | None:
     if fingerprint(item.prompt) in prints:
         return "repeated"
@@ -110,4 +114,6 @@ def _refusal(item: Item, prints: set[str], numbers: frozenset[str]) -> str | Non
         return "holdout number"
     if not verify(item, item.answer).ok:
         return "wrong"
+    if not offers(item.prompt, item.gold):
+        return "outside its grammar"
     return None

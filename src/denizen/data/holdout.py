@@ -14,10 +14,10 @@ from pathlib import Path
 from denizen.project.atomic import atomic_path
 from denizen.project.errors import ArtefactError
 from denizen.project.hashing import sha256_bytes, sha256_file
-from denizen.tasks import FAMILIES, Item, find_spans, verify
+from denizen.tasks import FAMILIES, Item, find_spans, offers, verify
 
 NAME = "holdout-v1.jsonl"
-SHA256 = "@@"
+SHA256 = "aea034c5adab14c372642f197e2cc202677cb2b3e9b60431c61ad5f44a9e4fd7"
 PER_FAMILY = 72
 MECHANICS = 126
 
@@ -63,7 +63,7 @@ def freeze() -> list[Item]:
         pools: dict[str, list[Item]] = {}
         for seed in range(wanted * 40):
             item = family.generate(seed, "holdout")
-            if verify(item, item.answer).ok and _plain(item):
+            if verify(item, item.answer).ok and offers(item.prompt, item.gold) and _plain(item):
                 pools.setdefault(item.template, []).append(item)
         frozen += _round_robin(pools, wanted)
     return frozen

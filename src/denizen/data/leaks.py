@@ -119,7 +119,9 @@ def check_leaks(
     return LeakReport(len(rows), len(holdout), round(nearest, 4), pair)
 
 
-def _candidates(grams: Iterable[tuple[str, ...]], index: dict[tuple[str, ...], list[int]]) -> set[int]:
+def _candidates(
+    grams: Iterable[tuple[str, ...]], index: dict[tuple[str, ...], list[int]]
+) -> set[int]:
     return {number for gram in grams for number in index.get(gram, ())}
 
 

@@ -21,7 +21,7 @@ def modelfile(gguf_name: str, system: str, *, context: int, stops: Sequence[str]
     """The Modelfile's text."""
     lines = [
         "# Numbers come from the calculator: evaluate the <calc> call of an answer with",
-        '# `denizen tasks verify`, or serve with `denizen serve`, which does it in the turn.',
+        "# `denizen tasks verify`, or serve with `denizen serve`, which does it in the turn.",
         f"FROM ./{gguf_name}",
         f'TEMPLATE """{TEMPLATE}"""',
         f'SYSTEM """{system}"""',

@@ -44,7 +44,7 @@ from denizen.project import Artefact, Bar, Config, Run, Store, Workspace, conten
 from denizen.project.machine import facts, peak_rss_bytes
 from denizen.project.store import StageRecord
 from denizen.protocols import load_swaps, swap_sample
-from denizen.tasks import Item, catalogue_prompt, grammar_for, verify
+from denizen.tasks import grammar_for, verify
 from denizen.train import fine_tune, tabulate
 
 STAGES = (
@@ -188,11 +188,11 @@ class MainLine:
         return self.stages.do("data", inputs, data.rows, body)
 
     def _base_score(self) -> StageRecord:
-        system = catalogue_prompt(SYSTEM)
-        inputs = self._score_inputs(self.files.hash, system)
+        # The same prompt and the same grammar as the specialist: only the weights differ.
+        inputs = self._score_inputs(self.files.hash, SYSTEM)
 
         def body(bar: Bar) -> Any:
-            return self._score_checkpoint(self.base, "base", self.files.hash, system, inputs, bar)
+            return self._score_checkpoint(self.base, "base", self.files.hash, SYSTEM, inputs, bar)
 
         return self.stages.do("base score", inputs, len(self.sample) * 1.2, body)
 
@@ -502,5 +502,3 @@ def run_mainline(
     """Run the main line while holding the workspace."""
     with workspace.locked():
         return MainLine(workspace, config, **options).go(until)
-
-

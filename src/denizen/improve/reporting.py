@@ -27,16 +27,14 @@ if TYPE_CHECKING:
     from denizen.improve.mainline import MainLine
 
 
-def report_data(
-    line: MainLine, verdict: GateVerdict, gguf: Artefact, seconds: float
-) -> ReportData:
+def report_data(line: MainLine, verdict: GateVerdict, gguf: Artefact, seconds: float) -> ReportData:
     """Everything the report says about a run."""
     base, merged, shipped = (line._result(n) for n in ("base", "merged", "shipped"))
     overall, families = family_rows(base, shipped, verdict)
     systems = tuple(
         SystemRow(r.system, Rate.of(wilson(r.passed, r.n)), _seconds(r.scores), note)
         for r, note in (
-            (base, "same grammar, calculator described in its prompt"),
+            (base, "same prompt and grammar as the specialist"),
             (merged, "float32"),
             (shipped, "the file that ships"),
         )
@@ -132,7 +130,7 @@ def _forgetting(line: MainLine) -> ForgettingLeg:
     return ForgettingLeg(
         Rate.of(found.before),
         Rate.of(found.after),
-        found.test.difference,
+        found.test.value,
         found.test.low,
         margin,
         found.drift.value,
@@ -147,7 +145,9 @@ def _lineage(line: MainLine, gguf: Artefact) -> tuple[Node, ...]:
     merged = line.stages.artefact(line.done["merge"], "merged")
     return (
         Node("real v4 swaps", "source", swap_sample.SHA256),
-        Node("holdout", "exam", line.sample_hash, note=f"{len(line.sample)} items, never trained on"),
+        Node(
+            "holdout", "exam", line.sample_hash, note=f"{len(line.sample)} items, never trained on"
+        ),
         Node(line.entry.id, "base model", line.files.hash),
         Node("training rows", "rows", rows.hash, ("real v4 swaps",)),
         Node("adapter", "LoRA", adapter.hash, ("training rows", line.entry.id)),

@@ -123,7 +123,9 @@ def _pip_download(requirement: str, folder: str) -> None:
     command += ["--quiet", "--dest", folder, requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or ["no reason given"]
+        lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or [
+            "no reason given"
+        ]
         raise ArtefactError(
             f"could not download {requirement}",
             where=lines[-1].removeprefix("ERROR: ")[:200],

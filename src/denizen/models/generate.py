@@ -1,8 +1,9 @@
 """Greedy answers from a transformers model, many side by side, each under its own grammar.
 
 Contract: prompts of similar length share a left-padded batch and one key-value cache; a shared
-prefix (a long system prompt) is computed once.  Grammars are GBNF, compiled by llguidance; the
-result is what one-by-one greedy decoding gives.
+prefix (a long system prompt) is computed once, and text that a grammar forces is taken at once
+instead of token by token.  Grammars are GBNF, compiled by llguidance; the result is what greedy
+decoding of each prompt alone gives.
 """
 
 from __future__ import annotations
@@ -104,42 +105,65 @@ class Generator:
         count = mask.shape[0]
         written: list[list[int]] = [[] for _ in range(count)]
         running = set(range(count))
-        for _ in range(max_new_tokens):
+        while running:
             logits = out.logits[:, -1].float()
             if matchers is not None:
-                logits = self._masked(logits, matchers, running)
-            chosen = logits.argmax(-1)
+                self._forbid(logits, matchers, running)
+            chosen = logits.argmax(-1).tolist()
+            fresh: list[list[int]] = [[] for _ in range(count)]
             for row in list(running):
-                token = int(chosen[row])
-                if token in self._stops:
+                fresh[row] = self._accept(chosen[row], matchers[row] if matchers else None)
+                written[row] += fresh[row]
+                stopped = matchers is not None and matchers[row].is_stopped()
+                if not fresh[row] or stopped or len(written[row]) >= max_new_tokens:
                     running.discard(row)
-                    continue
-                written[row].append(token)
-                if matchers is not None:
-                    matchers[row].consume_token(token)
-                    if matchers[row].is_stopped():
-                        running.discard(row)
             if not running:
                 break
-            mask = torch.cat([mask, mask.new_ones(count, 1)], 1)
-            position = position + 1
+            # Rows advance by different lengths: pad on the left so that every row ends last.
+            width = max(len(fresh[row]) for row in running)
+            ids = torch.full((count, width), PAD)
+            real = torch.zeros(count, width, dtype=mask.dtype)
+            for row in running:
+                size = len(fresh[row])
+                ids[row, width - size :] = torch.tensor(fresh[row])
+                real[row, width - size :] = 1
+            steps = position[:, None] + real.cumsum(1)
+            position = position + real.sum(1)
+            mask = torch.cat([mask, real], 1)
             out = self.model(
-                input_ids=chosen[:, None],
+                input_ids=ids,
                 attention_mask=mask,
-                position_ids=position[:, None],
+                position_ids=steps,
                 past_key_values=out.past_key_values,
                 use_cache=True,
+                logits_to_keep=1,
             )
-        return written
+        return [ids[:max_new_tokens] for ids in written]
 
-    def _masked(self, logits: torch.Tensor, matchers: list[Any], running: set[int]) -> torch.Tensor:
-        from llguidance import torch as guide
+    def _accept(self, token: int, matcher: Any) -> list[int]:
+        """The token and what the grammar then forces (nothing, if the token ends the answer)."""
+        if token in self._stops:
+            return []
+        if matcher is None:
+            return [token]
+        matcher.consume_token(token)
+        forced = list(matcher.compute_ff_tokens())
+        if forced:
+            matcher.try_consume_tokens(forced)
+        return [token, *(t for t in forced if t not in self._stops)]
 
-        bits = guide.allocate_token_bitmask(len(matchers), self._vocabulary)
+    def _forbid(self, logits: torch.Tensor, matchers: list[Any], running: set[int]) -> None:
+        """Set the logits of tokens the grammars do not allow to minus infinity, in place."""
+        import torch
+        from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
+
+        bits = allocate_token_bitmask(len(matchers), self._vocabulary)
         for row in running:
-            guide.fill_next_token_bitmask(matchers[row], bits, row)
-        guide.apply_token_bitmask_inplace(logits, bits)
-        return logits
+            fill_next_token_bitmask(matchers[row], bits, row)
+        allowed = (bits[:, :, None] >> torch.arange(32)) & 1
+        logits.masked_fill_(
+            allowed.reshape(len(matchers), -1)[:, : logits.shape[1]] == 0, -torch.inf
+        )
 
     def _prefix_cache(self, ids: list[int], count: int) -> Any:
         import torch

@@ -35,7 +35,7 @@ class ModelConfig(Section):
 class DataConfig(Section):
     """How much data is built."""
 
-    rows: int = Field(1040, ge=1, le=1_000_000, description="training rows")
+    rows: int = Field(1000, ge=1, le=1_000_000, description="training rows")
     sample: int = Field(
         200,
         ge=8,
@@ -54,7 +54,7 @@ class TrainConfig(Section):
     alpha: int = Field(32, ge=1, description="LoRA alpha (scale is alpha / rank)")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="peak learning rate")
     epochs: int = Field(1, ge=1, description="passes over the rows")
-    batch_tokens: int = Field(1600, ge=64, description="padded tokens a step, at most")
+    batch_tokens: int = Field(1200, ge=64, description="padded tokens a step, at most")
     warmup_steps: int = Field(6, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
     max_length: int = Field(

@@ -42,7 +42,10 @@ _TABLE: dict[str, dict[str, tuple[str, str]]] = {
     "protocol_fee": {
         "v2": ("1/6 of the fee", "0.05 of the 0.30 points, if the factory's feeTo is set"),
         "v3": ("1/4 to 1/10 of the fee", "set per pool and token by the factory owner"),
-        "v4": ("up to 0.1% of the swap", "set per pool and direction by the protocol fee controller"),
+        "v4": (
+            "up to 0.1% of the swap",
+            "set per pool and direction by the protocol fee controller",
+        ),
     },
     "fee_payment": {
         "v2": ("added to the reserves", "fees compound into the pair and raise each LP token"),

@@ -54,9 +54,7 @@ def impermanent_loss_v2(ratio: Decimal) -> Decimal:
     return _WIDE.subtract(_WIDE.divide(twice_root, _WIDE.add(Decimal(1), ratio)), Decimal(1))
 
 
-def impermanent_loss_range(
-    entry: Decimal, now: Decimal, lower: Decimal, upper: Decimal
-) -> Decimal:
+def impermanent_loss_range(entry: Decimal, now: Decimal, lower: Decimal, upper: Decimal) -> Decimal:
     """Value of a range position over the value of its entry amounts, both at `now`, minus one."""
     if not (0 < lower < upper and entry > 0 and now > 0):
         raise MathError("prices must be positive and the range not empty")
@@ -70,9 +68,7 @@ def impermanent_loss_range(
 def _unit_amounts(price: Decimal, lower: Decimal, upper: Decimal) -> tuple[Decimal, Decimal]:
     """(x, y) of liquidity 1."""
     root = _WIDE.sqrt(min(max(price, lower), upper))
-    x = _WIDE.subtract(
-        _WIDE.divide(Decimal(1), root), _WIDE.divide(Decimal(1), _WIDE.sqrt(upper))
-    )
+    x = _WIDE.subtract(_WIDE.divide(Decimal(1), root), _WIDE.divide(Decimal(1), _WIDE.sqrt(upper)))
     return x, _WIDE.subtract(root, _WIDE.sqrt(lower))
 
 

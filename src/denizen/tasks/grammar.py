@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import permutations, product
 
-from denizen.tasks.calculator import CALC_CLOSE, CALC_OPEN, Call, catalogue, evaluate
+from denizen.tasks.calculator import (
+    CALC_CLOSE,
+    CALC_OPEN,
+    Call,
+    catalogue,
+    evaluate,
+    parse_call,
+)
 from denizen.tasks.catalogue import Parameter, Tool, ToolError
 from denizen.tasks.quantities import Kind, all_spans, parse_quantity
 
@@ -39,6 +46,18 @@ def grammar_for(question: str, tools: Mapping[str, Tool] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def offers(question: str, call: str) -> bool:
+    """Whether the grammar of `question` can produce `call`."""
+    parsed = parse_call(call)
+    spans = _spans_by_kind(question)
+    for parameter, (_, value) in zip(
+        catalogue()[parsed.tool].parameters, parsed.arguments, strict=True
+    ):
+        if parameter.kind is not None and value not in spans.get(parameter.kind, ()):
+            return False
+    return True
+
+
 def _call_rules(tool: Tool, spans: Mapping[Kind, list[str]]) -> tuple[list[str], set[Kind]]:
     """The tool's alternatives: concrete calls if there are few, else one rule over kinds."""
     quantities = [p for p in tool.parameters if p.kind is not None]
@@ -62,9 +81,7 @@ def _assignments(
     for parameter in parameters:
         assert parameter.kind is not None
         groups.setdefault(parameter.kind, []).append(parameter.name)
-    ways = (
-        dict.fromkeys(permutations(spans[kind], len(names))) for kind, names in groups.items()
-    )
+    ways = (dict.fromkeys(permutations(spans[kind], len(names))) for kind, names in groups.items())
     for chosen in product(*ways):
         assignment: dict[str, str] = {}
         for names, values in zip(groups.values(), chosen, strict=True):

@@ -45,7 +45,7 @@ POOLS: dict[Split, tuple[Pool, ...]] = {
     "train": _pools(
         """
         WBTC USDT 68200
-        LINK WETH 0.00431
+        LINK USDT 12.7
         UNI USDT 7.85
         ARB USDT 0.742
         CRV USDT 0.472

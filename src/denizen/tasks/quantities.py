@@ -14,7 +14,9 @@ from typing import Literal
 
 Kind = Literal["amount", "percent", "period", "price", "number", "integer"]
 
-_TOKEN = r"(?:[A-Za-z]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*)"
+# Two capitals make a token symbol, except in the jargon that follows figures.
+_JARGON = r"(?!(?:LP\w*|APR|APY|IL|TVL|AMM|NFT|ROI|USD|MEV)\b)"
+_TOKEN = rf"(?:{_JARGON}[A-Za-z]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*)"
 _NUMBER = r"[-\u2212]?\$?\d+(?:,\d{3})*(?:\.\d+)?"
 _SCALE = r"(?:[ ]?(?:thousand|million|billion|trillion|bn|mm)\b|[kKmMbBT](?![A-Za-z0-9]))?"
 _TAIL = (
@@ -34,6 +36,7 @@ _SCALES = {
 }  # fmt: skip
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 730, "y": 24 * 365}
 
+_RAW = 1_000
 _SIX = ("USDC", "USDT", "PYUSD", "EURC", "USDG")
 _EIGHT = ("WBTC", "cbBTC", "LBTC")
 
@@ -62,9 +65,11 @@ class Quantity:
             return frozenset({"percent"} if self.unit == "%" else {"period"})
         if self.per:
             return frozenset({"price"})
+        whole = self.value == self.value.to_integral_value() and self.unit != "USD"
         if self.unit not in ("", "USD"):
-            return frozenset({"amount"})
-        whole = self.value == self.value.to_integral_value() and not self.unit
+            # "-1999025 USDC" in an event log is a raw integer that its token follows.
+            raw = whole and abs(self.value) >= _RAW
+            return frozenset({"amount", "integer"} if raw else {"amount"})
         return frozenset({"number", "integer"} if whole else {"number"})
 
     def raw(self) -> int:
@@ -107,4 +112,3 @@ def parse_quantity(text: str) -> Quantity:
     if part["base"]:
         return Quantity(text, value, part["base"], part["per"] or "")
     return Quantity(text, value, "USD" if part["usd"] else "")
-

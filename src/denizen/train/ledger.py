@@ -53,7 +53,9 @@ def tabulate(
     """Render every conversation; raises TrainingError over budget or for an unsupervised row."""
     if not conversations:
         raise TrainingError(
-            "the dataset is empty", where="training data", fix="build rows first: denizen data build"
+            "the dataset is empty",
+            where="training data",
+            fix="build rows first: denizen data build",
         )
     kept: list[Rendered] = []
     tokens_in = dropped = longest = 0

@@ -33,7 +33,7 @@ def supervised_loss(
     `input_ids` and `labels` have shape (batch, time), right-padded; labels are -100 where nothing
     is learnt.
     """
-    import torch.nn.functional as F  # noqa: N812
+    import torch.nn.functional as F
 
     shared = common_prefix(input_ids, labels) if share_prefix else 0
     hidden = _hidden(model, input_ids, shared)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denizen.models import Rendered, choose_precision, load_model, load_tokenizer
+from denizen.project.atomic import atomic_write_text
 from denizen.project.config import TrainConfig
 from denizen.train.buckets import TokenBuckets
 from denizen.train.ledger import Ledger
@@ -192,7 +193,7 @@ def _make_trainer(
 ) -> Any:
     import torch
     from datasets import Dataset
-    from transformers import ProgressCallback, PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback, ProgressCallback, TrainerCallback
     from trl import SFTTrainer
 
     from denizen.train.fused_lora import FusedLora
@@ -246,6 +247,8 @@ def _make_trainer(
                 round(self.tokens / max(time.monotonic() - self.began, 1e-9), 1),
             )
             trainer.points.append(point)
+            with curve.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(point)) + "\n")
             on_step(state.global_step, state.max_steps, point)
 
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -271,7 +274,9 @@ def _make_trainer(
     )
     for noisy in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(noisy)
-    trainer.points = _earlier_points(Path(arguments.output_dir))
+    curve = Path(arguments.output_dir) / "curve.jsonl"
+    curve.parent.mkdir(parents=True, exist_ok=True)
+    trainer.points = _earlier_points(curve)
     return trainer
 
 
@@ -288,6 +293,12 @@ def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "labels": labels}
 
 
-def _earlier_points(work: Path) -> list[TrainingPoint]:
-    """The curve up to the checkpoint a resumed run starts from."""
-    return []
+def _earlier_points(curve: Path) -> list[TrainingPoint]:
+    """The curve up to the checkpoint a resumed run starts from; later points are taken back."""
+    checkpoint = newest_checkpoint(curve.parent)
+    reached = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+    lines = curve.read_text("utf-8").splitlines() if curve.exists() and reached else []
+    points = [TrainingPoint(**json.loads(line)) for line in lines if line.endswith("}")]
+    kept = [point for point in points if point.step <= reached]
+    atomic_write_text(curve, "".join(json.dumps(asdict(p)) + "\n" for p in kept))
+    return kept

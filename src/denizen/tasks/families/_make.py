@@ -19,9 +19,7 @@ _CLOSERS = ("", "", "", "", "", " Thanks.", " Please.", " Just the figure.", " N
 class Draw:
     """One item's generator: family, split, a kind by weight, a pool of the split."""
 
-    def __init__(
-        self, family: str, seed: int, split: Split, kinds: Mapping[str, float]
-    ) -> None:
+    def __init__(self, family: str, seed: int, split: Split, kinds: Mapping[str, float]) -> None:
         self.family, self.seed, self.split = family, seed, split
         self.rng = rng_for(family, seed, split)
         self.kind = self.rng.choices(tuple(kinds), tuple(kinds.values()))[0]
@@ -75,9 +73,7 @@ def answer(call: str) -> str:
 
 def replace_argument(call: str, name: str, value: str) -> str:
     """`call` with one argument replaced."""
-    return re.sub(
-        rf"(?<=[(; ]){name}=[^;)]*", lambda _: f"{name}={value}", call, count=1
-    )
+    return re.sub(rf"(?<=[(; ]){name}=[^;)]*", lambda _: f"{name}={value}", call, count=1)
 
 
 def scaled_argument(call: str, name: str, factor: str) -> str:

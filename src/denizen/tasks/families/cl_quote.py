@@ -7,10 +7,23 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument, swap_values
-from denizen.tasks.families._make import liquidity_for
-from denizen.tasks.phrasing import cap_decimals, near, say_amount, say_percent, say_price
-from denizen.tasks.phrasing import say_version, shorten
+from denizen.tasks.families._make import (
+    Draw,
+    answer,
+    liquidity_for,
+    make_item,
+    replace_argument,
+    swap_values,
+)
+from denizen.tasks.phrasing import (
+    cap_decimals,
+    near,
+    say_amount,
+    say_percent,
+    say_price,
+    say_version,
+    shorten,
+)
 from denizen.tasks.types import Family, Item, Split
 
 NAME = "cl_quote"
@@ -43,8 +56,7 @@ def generate(seed: int, split: Split) -> Item:
         "token_out": pool.quote if sells_base else pool.base,
     }
     gold = (
-        f"cl_in(in={slots['amount_in']}; L={liquidity}; price={slots['price']}; "
-        f"fee={slots['fee']})"
+        f"cl_in(in={slots['amount_in']}; L={liquidity}; price={slots['price']}; fee={slots['fee']})"
     )
     draft = f"{version}, exact input in range"
     return make_item(draw, draw.ask(slots), draft, gold, version=version, difficulty=2)

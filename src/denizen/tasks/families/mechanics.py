@@ -23,8 +23,9 @@ def generate(seed: int, split: Split) -> Item:
     slots: dict[str, str] = {}
     if draw.kind == "tick_spacing":
         version = rng.choice(("v3", "v3", "v4"))
-        slots["fee"] = say_percent(rng, rng.choice((Decimal("0.01"), Decimal("0.05"),
-                                                   Decimal("0.3"), Decimal("1"))))
+        slots["fee"] = say_percent(
+            rng, rng.choice((Decimal("0.01"), Decimal("0.05"), Decimal("0.3"), Decimal("1")))
+        )
         gold = f"spacing(version={version}; fee={slots['fee']})"
     else:
         version = rng.choice(VERSIONS)

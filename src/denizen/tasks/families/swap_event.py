@@ -10,7 +10,7 @@ from __future__ import annotations
 from denizen.protocols import load_swaps
 from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import POOLS, say_version
-from denizen.tasks.quantities import decimals_of
+from denizen.tasks.quantities import decimals_of, find_spans
 from denizen.tasks.types import Family, Item, Split
 
 NAME = "swap_event"
@@ -35,8 +35,8 @@ def generate(seed: int, split: Split) -> Item:
         jitter = rng.uniform(0.5, 2.0)
         quote = abs(swap.amount1) * 10 ** decimals_of(pool.quote) * jitter / 1e6
         quote = quote if pool.price > 0.5 else quote / 2900
-        base = quote / float(pool.price) * 10.0 ** (
-            decimals_of(pool.base) - decimals_of(pool.quote)
+        base = (
+            quote / float(pool.price) * 10.0 ** (decimals_of(pool.base) - decimals_of(pool.quote))
         )
         sign = 1 if swap.amount0 > 0 else -1
         amount0, amount1 = sign * int(base), -sign * int(quote)
@@ -49,8 +49,12 @@ def generate(seed: int, split: Split) -> Item:
         "token0": pool.base,
         "token1": pool.quote,
     }
-    gold = f"event(version={version}; amount0={amount0}; amount1={amount1})"
     prompt = draw.ask(slots)
+    spans = find_spans(prompt)  # as written: a token symbol may follow the number
+    first, second = (
+        next((s for s in spans if s.split(" ")[0] == str(a)), str(a)) for a in (amount0, amount1)
+    )
+    gold = f"event(version={version}; amount0={first}; amount1={second})"
     return make_item(
         draw, prompt, f"{version} swap event", gold, version=version, difficulty=2, pool=pool.name
     )
@@ -64,9 +68,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     other = "v3" if a["version"] == "v4" else "v4"
     return (
         answer(f"event(version={other}; amount0={a['amount0']}; amount1={a['amount1']})"),
-        answer(
-            f"event(version={a['version']}; amount0={a['amount1']}; amount1={a['amount0']})"
-        ),
+        answer(f"event(version={a['version']}; amount0={a['amount1']}; amount1={a['amount0']})"),
     )
 
 

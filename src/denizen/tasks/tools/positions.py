@@ -19,9 +19,7 @@ _LOWER = Parameter("lower", "lower bound of the range", "number")
 _UPPER = Parameter("upper", "upper bound of the range", "number")
 
 
-def position_value(
-    L_: Quantity, lower_: Quantity, upper_: Quantity, price_: Quantity
-) -> Result:
+def position_value(L_: Quantity, lower_: Quantity, upper_: Quantity, price_: Quantity) -> Result:
     """Token amounts and value of a v3/v4 position, in the quote token."""
     base, quote = price_.per, price_.unit
     units = decimals_of(base), decimals_of(quote)
@@ -67,9 +65,7 @@ def il_full(entry_: Quantity, now_: Quantity) -> Result:
 
 def il_range(entry_: Quantity, now_: Quantity, lower_: Quantity, upper_: Quantity) -> Result:
     """Impermanent loss of a concentrated position against holding its entry amounts."""
-    loss = position.impermanent_loss_range(
-        entry_.value, now_.value, lower_.value, upper_.value
-    )
+    loss = position.impermanent_loss_range(entry_.value, now_.value, lower_.value, upper_.value)
     return Result(
         {"il": canonical(loss)},
         f"{percent(loss)} against holding",

@@ -86,9 +86,7 @@ def cl_quote(in_: Quantity, L_: Quantity, price_: Quantity, fee_: Quantity) -> R
     )
     zero_for_one = in_.unit == base
     limit = tick_math.MIN_SQRT_PRICE + 1 if zero_for_one else tick_math.MAX_SQRT_PRICE - 1
-    step = swap_math.compute_swap_step(
-        sqrt_price, limit, int(L_.value), -in_.raw(), int(fee_pips)
-    )
+    step = swap_math.compute_swap_step(sqrt_price, limit, int(L_.value), -in_.raw(), int(fee_pips))
     token = quote if zero_for_one else base
     ratio = Decimal(step.sqrt_price_next) / Decimal(sqrt_price)
     impact = 1 - ratio if zero_for_one else 1 - 1 / ratio
