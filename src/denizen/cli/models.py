@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ def list_models(json: JsonOption = False) -> None:
     """Base models with licence, size and whether they are on this machine."""
     from denizen.models import MODELS, cached
 
-    value = [
+    value: list[dict[str, Any]] = [
         {
             "id": e.id,
             "parameters": e.parameters,

@@ -17,6 +17,7 @@ from denizen.tasks import FAMILIES, Item, Split, offers, verify
 
 # Mechanics has many topics and short rows; the numeric families have one or two kinds each.
 WEIGHTS = {name: 2.6 if name == "mechanics" else 1.0 for name in FAMILIES}
+REASONS = ("repeated", "holdout number", "wrong", "outside its grammar")
 LICENCE = "Apache-2.0"
 SOURCE = "denizen.tasks over the exact engine"
 
@@ -46,13 +47,7 @@ def build_rows(
     prints = {fingerprint(item.prompt) for item in holdout}
     numbers = frozenset().union(*(distinctive_numbers(item.prompt) for item in holdout))
     rows: list[Row] = []
-    refused = {
-        "wrong": 0,
-        "outside its grammar": 0,
-        "repeated": 0,
-        "holdout question": 0,
-        "holdout number": 0,
-    }
+    refused = dict.fromkeys(REASONS, 0)
     drawn = 0
     for place, (name, family) in enumerate(FAMILIES.items()):
         wanted = round(count * WEIGHTS[name] / total)

@@ -47,7 +47,7 @@ def stratified(items: list[Item], count: int) -> list[Item]:
         if sum(quota.values()) >= count:
             break
         quota[name] += 1
-    chosen = set()
+    chosen: set[str] = set()
     for name, rows in by_family.items():
         # Evenly spaced: the file is ordered by template, so every template is touched.
         step = len(rows) / quota[name]

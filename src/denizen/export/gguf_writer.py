@@ -69,7 +69,7 @@ def write_gguf(
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for done, (key, mapped, kind) in enumerate(plan, 1):
+        for done, (key, _, kind) in enumerate(plan, 1):
             values = _values(weights.get_tensor(key), key, config)
             writer.write_tensor_data(_encode(values, kind))
             on_tensor(done, len(plan))
@@ -192,7 +192,7 @@ def _special_ids(checkpoint: Path, config: dict[str, Any], tokens: list[str]) ->
     ids = {}
     for name in ("bos", "eos", "pad"):
         token = settings.get(f"{name}_token")
-        content = token["content"] if isinstance(token, dict) else token
+        content = str(token["content"] if isinstance(token, dict) else token)
         known = content in tokens
         ids[name] = tokens.index(content) if known else int(config.get(f"{name}_token_id") or 0)
     return ids

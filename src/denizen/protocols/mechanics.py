@@ -44,7 +44,7 @@ _TABLE: dict[str, dict[str, tuple[str, str]]] = {
         "v3": ("1/4 to 1/10 of the fee", "set per pool and token by the factory owner"),
         "v4": (
             "up to 0.1% of the swap",
-            "set per pool and direction by the protocol fee controller",
+            "set per pool and direction by the fee controller",
         ),
     },
     "fee_payment": {

@@ -66,14 +66,16 @@ def compose(question: str, done: Completion) -> Answer:
     """Evaluate the call of a completion and word the answer."""
     draft = done.text.split("<calc>")[0].strip().rstrip(".")
     call = find_call(done.text)
+    steps: tuple[str, ...] = ()
+    ok = False
     if call is None:
-        said, steps, ok = "I could not turn this into an exact calculation.", (), False
+        said = "I could not turn this into an exact calculation."
     else:
         try:
             result = evaluate(call)
             said, steps, ok = result.text, result.derivation, True
         except ToolError as error:
-            said, steps, ok = f"I could not calculate this: {error}.", (), False
+            said = f"I could not calculate this: {error}."
     return Answer(
         question, said, draft, call, steps, ok, done.prompt_tokens, done.completion_tokens
     )

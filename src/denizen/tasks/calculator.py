@@ -80,7 +80,8 @@ def _argument(tool: Tool, parameter: Parameter, text: str) -> Argument:
     if parameter.choices:
         if text not in parameter.choices:
             raise ToolError(
-                f"{tool.name}: {parameter.name} is one of {', '.join(parameter.choices)}, not {text!r}"
+                f"{tool.name}: {parameter.name} is one of {', '.join(parameter.choices)}, "
+                f"not {text!r}"
             )
         return text
     try:

@@ -20,7 +20,8 @@ _TOKEN = rf"(?:{_JARGON}[A-Za-z]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*)"
 _NUMBER = r"[-\u2212]?\$?\d+(?:,\d{3})*(?:\.\d+)?"
 _SCALE = r"(?:[ ]?(?:thousand|million|billion|trillion|bn|mm)\b|[kKmMbBT](?![A-Za-z0-9]))?"
 _TAIL = (
-    r"(?:[ ]?%|[ ]?(?:bps|bp)\b|[ ]?(?:days?|hours?|hrs?|weeks?|months?|years?)\b|[hdw](?![A-Za-z0-9])"
+    r"(?:[ ]?%|[ ]?(?:bps|bp)\b|[ ]?(?:days?|hours?|hrs?|weeks?|months?|years?)\b"
+    r"|[hdw](?![A-Za-z0-9])"
     rf"|[ ]{_TOKEN}(?:(?:[ ]?/[ ]?|[ ]per[ ]){_TOKEN})?)?"
 )
 _SPAN = re.compile(rf"(?<![A-Za-z0-9_,$])(?<!\d\.){_NUMBER}{_SCALE}{_TAIL}(?![A-Za-z0-9_])")

@@ -86,9 +86,10 @@ class Family:
         """
         from denizen.tasks.verify import verify
 
-        for split in ("train", "dev", "holdout"):
+        splits: tuple[Split, ...] = ("train", "dev", "holdout")
+        for split in splits:
             for seed in range(count):
-                item = self.generate(seed, split)  # type: ignore[arg-type]
+                item = self.generate(seed, split)
                 verdict = verify(item, item.answer)
                 if not verdict.ok or verdict.score != 1.0:
                     raise AssertionError(f"{item.id}: gold judged wrong: {verdict.reason}")

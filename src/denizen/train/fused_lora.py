@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 def _function() -> Any:
     import torch
 
-    class FoldedLinear(torch.autograd.Function):
+    class FoldedLinear(torch.autograd.Function):  # type: ignore[misc]
         """x (W + s B A)^T with gradients for x, A and B."""
 
         @staticmethod
-        def forward(  # type: ignore[override]
+        def forward(
             ctx: Any,
             x: torch.Tensor,
             folded: torch.Tensor,
@@ -37,7 +37,7 @@ def _function() -> Any:
             return x @ folded.T
 
         @staticmethod
-        def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+        def backward(ctx: Any, gradient: torch.Tensor) -> Any:
             x, folded, a, b = ctx.saved_tensors
             flat = gradient.reshape(-1, gradient.shape[-1])
             inputs = x.reshape(-1, x.shape[-1])

@@ -55,7 +55,7 @@ def tabulate(
         raise TrainingError(
             "the dataset is empty",
             where="training data",
-            fix="build rows first: denizen data build",
+            fix="build rows: denizen data build",
         )
     kept: list[Rendered] = []
     tokens_in = dropped = longest = 0

@@ -65,4 +65,4 @@ def _hidden(model: PreTrainedModel, input_ids: torch.Tensor, shared: int) -> tor
     cache = decoder(input_ids=input_ids[:1, :shared], use_cache=True).past_key_values
     cache.batch_repeat_interleave(input_ids.shape[0])
     rest = decoder(input_ids=input_ids[:, shared:], past_key_values=cache, use_cache=True)
-    return rest.last_hidden_state  # type: ignore[no-any-return]
+    return rest.last_hidden_state

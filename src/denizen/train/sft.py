@@ -198,7 +198,7 @@ def _make_trainer(
 
     from denizen.train.fused_lora import FusedLora
 
-    class SupervisedTrainer(SFTTrainer):
+    class SupervisedTrainer(SFTTrainer):  # type: ignore[misc]
         """TRL's SFTTrainer with the supervised-positions-only loss and token buckets."""
 
         def compute_loss(

@@ -111,7 +111,8 @@ def _apr(
         f"{percent(apr)} fee APR",
         (
             f"fees earned = {volume.value:f} x {fee.value:f} x {told} = {figure(earned)}",
-            f"APR = {figure(earned)} x 365 / {period.value:f} / {value.value:f} = {percent(apr, 4)}",
+            f"APR = {figure(earned)} x 365 / {period.value:f} / {value.value:f}"
+            f" = {percent(apr, 4)}",
         ),
         "apr",
         apr * 100,

@@ -101,7 +101,7 @@ def cl_quote(in_: Quantity, L_: Quantity, price_: Quantity, fee_: Quantity) -> R
         f"fee {token_amount(step.fee_amount, in_.unit)}",
         (
             f"sqrtPriceX96 {sqrt_price} -> {step.sqrt_price_next} at L = {int(L_.value)}",
-            f"fee taken first: {step.fee_amount}; out = {step.amount_out} (rounded down, raw units)",
+            f"fee taken first: {step.fee_amount}; out = {step.amount_out} (rounded down, raw)",
         ),
         "out",
         Decimal(step.amount_out).scaleb(-decimals_of(token)),

@@ -1,0 +1,1 @@
+"""Benchmarks: one JSON a run in benchmarks/results, with command and machine facts."""
