@@ -24,8 +24,9 @@ MAX_QUESTION = 4000
 
 def create_app(analyst: Analyst, model_name: str) -> FastAPI:
     """The application; requests are answered one at a time (one model, two cores)."""
-    from fastapi import FastAPI, Request
+    from fastapi import FastAPI
     from fastapi.responses import JSONResponse, StreamingResponse
+    from starlette.concurrency import run_in_threadpool
 
     app = FastAPI(title="Denizen", docs_url=None, redoc_url=None, openapi_url=None)
     lock = threading.Lock()
@@ -39,10 +40,7 @@ def create_app(analyst: Analyst, model_name: str) -> FastAPI:
         entry = {"id": model_name, "object": "model", "created": 0, "owned_by": "denizen"}
         return {"object": "list", "data": [entry]}
 
-    @app.post("/v1/chat/completions")
-    async def chat(request: Request) -> Any:
-        from starlette.concurrency import run_in_threadpool
-
+    async def chat(request: Any) -> Any:
         try:
             body = json.loads(await request.body())
             question = last_question(body)
@@ -58,8 +56,10 @@ def create_app(analyst: Analyst, model_name: str) -> FastAPI:
             wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
             events = stream_events(answer, model_name, wants_usage)
             return StreamingResponse(events, media_type="text/event-stream")
-        return completion_body(answer, model_name)
+        return JSONResponse(completion_body(answer, model_name))
 
+    # A plain route: the body is read and judged here, so that errors have OpenAI's envelope.
+    app.add_route("/v1/chat/completions", chat, methods=["POST"])
     return app
 
 
