@@ -78,6 +78,7 @@ def _child(mode: str, steps: int) -> dict[str, Any]:
     from denizen.project.config import TrainConfig
     from denizen.project.machine import cores, peak_rss_bytes
     from denizen.train import sft, tabulate
+    from denizen.train.buckets import TokenBuckets
     from denizen.train.loss import IGNORED
 
     transformers.logging.set_verbosity_error()
@@ -125,7 +126,7 @@ def _child(mode: str, steps: int) -> dict[str, Any]:
         if mode == "ours":
             from pathlib import Path
 
-            buckets = sft.TokenBuckets([len(r.input_ids) for r in rendered], 10**6)
+            buckets = TokenBuckets([len(r.input_ids) for r in rendered], 10**6)
             buckets.batches = buckets.batches[:1] * steps
             config = TrainConfig()
             arguments = sft._arguments(config, Path(scratch), steps, "float32", False, 0)

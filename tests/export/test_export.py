@@ -161,7 +161,8 @@ def test_real_model_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "f16.gguf"
     write_gguf(folder, path, quant="f16", name="x", base_gguf=files.gguf)
     engine = LlamaEngine(path, context=1024)
-    prompt = render_prompt(tokenizer, conversation("What is the capital of France?"))
+    stock = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    prompt = render_prompt(tokenizer, conversation("What is 2+2?", system=stock))
     ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
         expected = load_model(folder)(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
@@ -174,5 +175,5 @@ def test_real_model_round_trip(tmp_path: Path) -> None:
     assert small.stat().st_size < 0.45 * path.stat().st_size
     engine = LlamaEngine(small, context=4096)
     assert prove_tokens(tokenizer, engine).mismatches == ()
-    assert "Paris" in engine.complete(prompt, max_tokens=12).text
+    assert "4" in engine.complete(prompt, max_tokens=14).text
     engine.close()

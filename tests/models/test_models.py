@@ -196,6 +196,10 @@ def test_batched_answers_equal_one_by_one(tiny: Path) -> None:
     assert free == [generator.answer([p], max_new_tokens=8)[0] for p in prompts]
 
 
+# The system prompt the base was tuned with.
+STOCK = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+
+
 @pytest.mark.slow
 def test_real_base_model_from_its_package(tmp_path: Path) -> None:
     entry = find_model("smollm2-135m-instruct")
@@ -204,7 +208,7 @@ def test_real_base_model_from_its_package(tmp_path: Path) -> None:
     model, tokenizer = load_model(folder), load_tokenizer(folder)
     assert model.num_parameters() == entry.parameters
     answer = Generator(model, tokenizer).answer(
-        [render_prompt(tokenizer, conversation("What is the capital of France?"))],
+        [render_prompt(tokenizer, conversation("What is the capital of France?", system=STOCK))],
         max_new_tokens=12,
     )
     assert "Paris" in answer[0]
