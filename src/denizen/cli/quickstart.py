@@ -14,6 +14,7 @@ from denizen.cli._common import (
 )
 
 app = typer.Typer()
+QUESTION = '"Is a position from 2,400 to 3,100 in range at 2,655?"'
 
 
 @app.command()
@@ -35,5 +36,7 @@ def quickstart(
     }
     text = "\n".join(["", *outcome.lines, "", f"Report: {outcome.report}"])
     if outcome.verdict.exit_code == 0:
-        text += '\nTry:    denizen ask "Is a position from 2,400 to 3,100 in range at 2,655?"'
+        text += f"\nTry:    denizen ask {QUESTION}"
+    else:
+        text += f"\nNot released. To try the candidate: denizen ask --gguf {outcome.gguf} {QUESTION}"
     emit(value, json, text)
