@@ -38,5 +38,5 @@ def quickstart(
     if outcome.verdict.exit_code == 0:
         text += f"\nTry:    denizen ask {QUESTION}"
     else:
-        text += f"\nNot released. To try the candidate: denizen ask --gguf {outcome.gguf} {QUESTION}"
+        text += f"\nNot released. To try it: denizen ask --gguf {outcome.gguf} {QUESTION}"
     emit(value, json, text)
