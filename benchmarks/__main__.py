@@ -1,4 +1,4 @@
-"""`python -m benchmarks [training] [startup] [quickstart]`: each writes one JSON a run.
+"""`python -m benchmarks [NAME ...] [--workspace DIR]`: each benchmark writes one JSON a run.
 
 Contract: a result names the figure, the peer's figure from the same run, their ratio, the command
 and the machine; nothing here is asserted or timed in a test.
@@ -6,6 +6,7 @@ and the machine; nothing here is asserted or timed in a test.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -13,26 +14,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import quickstart, startup, training
+from benchmarks import generalist, quickstart, startup, training
 from denizen import __version__
 from denizen.project import atomic_write_text
 from denizen.project.machine import facts
 
 RESULTS = Path(__file__).with_name("results")
-BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
-    "startup": startup.measure,
-    "training": training.measure,
+BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "startup": lambda _: startup.measure(),
+    "training": lambda _: training.measure(),
     "quickstart": quickstart.measure,
+    "generalist": generalist.measure,
 }
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the named benchmarks, or all."""
-    unknown = set(names) - set(BENCHMARKS)
-    if unknown:
-        print(f"error: no benchmark {sorted(unknown)}; known: {', '.join(BENCHMARKS)}")
-        return 2
-    for name in names or BENCHMARKS:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--workspace", type=Path, default=Path("bench-workspace"))
+    chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {sorted(unknown)}; known: {', '.join(BENCHMARKS)}")
+    for name in chosen.names or BENCHMARKS:
         print(f"> {name}", file=sys.stderr)
         result = {
             "benchmark": name,
@@ -40,7 +44,7 @@ def main(names: list[str]) -> int:
             "command": f"python -m benchmarks {name}",
             "version": __version__,
             "machine": facts(),
-            **BENCHMARKS[name](),
+            **BENCHMARKS[name](chosen.workspace),
         }
         path = RESULTS / f"{name}.json"
         atomic_write_text(path, json.dumps(result, indent=1) + "\n")

@@ -83,6 +83,69 @@ def test_logits_in_llama_cpp_equal_transformers(gguf: Path, tiny: Path) -> None:
     engine.close()
 
 
+def test_rounding_is_what_the_file_holds(tiny: Path, tmp_path: Path) -> None:
+    from gguf import GGUFReader, dequantize
+
+    from denizen.export import Rounding
+
+    path = tmp_path / "q8.gguf"
+    write_gguf(tiny, path, quant="q8_0", name="tiny")
+    weights = load_model(tiny).state_dict()
+    layers = sum(key.endswith("input_layernorm.weight") for key in weights)
+    stored = {t.name: t for t in GGUFReader(str(path)).tensors}
+    found = stored["blk.0.ffn_up.weight"]
+    name = "model.layers.0.mlp.up_proj.weight"
+    rounded = Rounding("q8_0", layers)(name, weights[name])
+    assert (rounded.numpy() == dequantize(found.data, found.tensor_type)).all()
+    assert 0 < float((rounded - weights[name]).abs().max()) < 0.01
+
+
+def test_guided_decoding_is_greedy_under_the_grammar(gguf: Path, tiny: Path) -> None:
+    """Choice by choice gives what llama.cpp's own grammar and transformers give."""
+    from denizen.models import Generator
+    from denizen.tasks import FAMILIES, grammar_for
+
+    tokenizer, engine = load_tokenizer(tiny), LlamaEngine(gguf, context=2048)
+    items = [FAMILIES[name].generate(1, "train") for name in FAMILIES]
+    prompts = [render_prompt(tokenizer, conversation(item.prompt)) for item in items]
+    grammars = [grammar_for(item.prompt) for item in items]
+    limit = 400  # tokens of the tiny tokenizer are nearly characters
+    guided = engine.answer(prompts, grammars, max_new_tokens=limit)
+    generator = Generator(load_model(tiny), tokenizer)
+    assert guided == generator.answer(prompts, grammars, max_new_tokens=limit)
+    assert all(text.endswith("</calc>") for text in guided)
+    # One of them token by token; an untrained model's ties are not asked for more.
+    request = {"prompt": prompts[0], "max_tokens": limit, "temperature": 0.0}
+    native = engine._request({**request, "grammar": grammars[0]})["choices"][0]["text"]
+    assert native == guided[0]
+    # A grammar too open to ask step by step is left to llama.cpp.
+    done = engine.complete(prompts[0], grammar="root ::= [^x]*", max_tokens=5)
+    assert done.completion_tokens == 5
+    engine.close()
+
+
+def test_vocabulary_is_ggufs(gguf: Path, tmp_path: Path) -> None:
+    from gguf import GGUFReader
+
+    from denizen.models.gguf_vocabulary import read_vocabulary
+
+    found = read_vocabulary(gguf)
+    fields = GGUFReader(str(gguf)).fields
+    texts = fields["tokenizer.ggml.tokens"].contents()
+    assert len(found.tokens) == len(texts)
+    assert found.end == fields["tokenizer.ggml.eos_token_id"].contents()
+    special = [texts[i] for i in sorted(found.control)]
+    assert "<|im_end|>" in special
+    for index, text in enumerate(texts):
+        if index not in found.control and text.isascii():
+            assert found.tokens[index] == text.encode()
+    assert b" " in b"".join(found.tokens)
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(gguf.read_bytes()[:300])
+    with pytest.raises(ArtefactError, match="vocabulary"):
+        read_vocabulary(cut)
+
+
 def test_tokens_are_proven_equal(gguf: Path, tiny: Path) -> None:
     engine = LlamaEngine(gguf, context=4096)
     proof = prove_tokens(load_tokenizer(tiny), engine)

@@ -12,7 +12,7 @@ LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 def calls(grammar: str) -> list[str]:
-    line = next(row for row in grammar.splitlines() if row.startswith("call ::="))
+    line = next(row for row in grammar.splitlines() if row.startswith("root ::="))
     return [text for text in LITERAL.findall(line) if text.endswith(")") and "(" in text]
 
 

@@ -98,7 +98,7 @@ def test_exact_results() -> None:
 
 
 def item(gold: str) -> Item:
-    return Item("x", "f", "k", "dev", 0, "q", "d", gold, "t", "", "v3", 1, "2026-01-01")
+    return Item("x", "f", "k", "dev", 0, "q", gold, "t", "", "v3", 1, "2026-01-01")
 
 
 def test_verifier_reads_meaning() -> None:

@@ -123,6 +123,30 @@ def test_folded_layers_follow_the_adapter(tiny: Path) -> None:
     assert losses[-1] < losses[0] - 0.1
 
 
+def test_rounded_layers_hold_what_the_file_will(tiny: Path) -> None:
+    """After round_to the folded weight is the rounded one; refresh keeps that error, remove ends it."""
+    import torch
+
+    from denizen.train.fused_lora import FusedLora
+
+    model = peft_model(tiny)
+    fused = FusedLora(model)
+    seen: list[str] = []
+
+    def halves(name: str, weight: torch.Tensor) -> torch.Tensor:
+        seen.append(name)
+        return (weight * 2).round() / 2
+
+    fused.refresh()
+    before = [folded.clone() for folded in fused._folded]
+    fused.round_to(halves)
+    fused.refresh()
+    names = dict(model.get_base_model().named_modules())
+    assert seen and all(name.removesuffix(".weight") in names for name in seen)
+    for exact, folded in zip(before, fused._folded, strict=True):
+        assert torch.allclose(folded, (exact * 2).round() / 2, atol=1e-6)
+
+
 def test_ledger_counts_and_refuses(tiny: Path) -> None:
     rows, ledger = rendered(tiny)
     assert ledger.rows_in == len(rows) == 24 and ledger.truncated == 0
@@ -135,6 +159,36 @@ def test_ledger_counts_and_refuses(tiny: Path) -> None:
     assert small.rows_dropped == len(rows) - len(kept) > 0 and small.dropped > 0
     with pytest.raises(TrainingError, match="empty"):
         tabulate(tokenizer, [], max_length=40, drop_budget=0.0)
+
+
+def test_choice_cut_ends_a_row_after_its_last_choice(tiny: Path) -> None:
+    from denizen.models import SYSTEM, conversation
+    from denizen.tasks import FAMILIES
+    from denizen.train import ChoiceCut
+
+    tokenizer = load_tokenizer(tiny)
+    items = [FAMILIES[name].generate(seed, "train") for name in FAMILIES for seed in range(3)]
+    rows = [conversation(item.prompt, item.answer, SYSTEM) for item in items]
+    whole, plain = tabulate(tokenizer, rows, max_length=2000, drop_budget=0.0)
+    cut, ledger = tabulate(
+        tokenizer, rows, max_length=2000, drop_budget=0.0, cut=ChoiceCut(tokenizer, 1.0)
+    )
+    assert plain.forced == 0 < ledger.forced
+    assert ledger.tokens_kept + ledger.forced == ledger.tokens_in == plain.tokens_in
+    for full, short in zip(whole, cut, strict=True):
+        assert full.input_ids[: len(short.input_ids)] == short.input_ids
+        assert short.supervised[-1] and len(short.input_ids) < len(full.input_ids)
+    mixed, _ = tabulate(
+        tokenizer, rows, max_length=2000, drop_budget=0.0, cut=ChoiceCut(tokenizer, 0.5)
+    )
+    kept = [len(m.input_ids) == len(w.input_ids) for m, w in zip(mixed, whole, strict=True)]
+    assert 4 < sum(kept) < len(kept) - 4
+    # Outside its grammar (a free answer) a row is never cut.
+    other = [conversation("What is the oracle of v3?", "A free answer.", SYSTEM)]
+    _, free = tabulate(
+        tokenizer, other, max_length=2000, drop_budget=0.0, cut=ChoiceCut(tokenizer, 1.0)
+    )
+    assert free.forced == 0
 
 
 def test_buckets_hold_every_row_within_budget() -> None:

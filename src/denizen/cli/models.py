@@ -22,13 +22,14 @@ def list_models(json: JsonOption = False) -> None:
             "parameters": e.parameters,
             "licence": e.licence,
             "context": e.context,
+            "purpose": e.purpose,
             "hub": e.hub_repo,
             "cached": cached(e),
         }
         for e in MODELS.values()
     ]
     rows = [
-        f"{v['id']:<26}{v['parameters'] / 1e6:>6.0f} M  {v['licence']:<12}"
+        f"{v['id']:<28}{v['parameters'] / 1e6:>6.0f} M  {v['licence']:<12}{v['purpose']:<11}"
         f"{'here' if v['cached'] else 'not fetched'}"
         for v in value
     ]

@@ -17,7 +17,7 @@ from denizen.project.hashing import sha256_bytes, sha256_file
 from denizen.tasks import FAMILIES, Item, find_spans, offers, verify
 
 NAME = "holdout-v1.jsonl"
-SHA256 = "aea034c5adab14c372642f197e2cc202677cb2b3e9b60431c61ad5f44a9e4fd7"
+SHA256 = "506246a558ba0d97617a41702acb2a1daba582f6bb5b1c653d9baef8737f2272"
 PER_FAMILY = 72
 MECHANICS = 126
 

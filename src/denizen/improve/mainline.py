@@ -26,7 +26,7 @@ from denizen.evaluate import (
     score_general,
     write_scores,
 )
-from denizen.export import merge_adapter, modelfile, prove_tokens, write_gguf
+from denizen.export import Rounding, merge_adapter, modelfile, prove_tokens, write_gguf
 from denizen.improve.stages import Stages, code_hash
 from denizen.models import (
     SYSTEM,
@@ -40,12 +40,12 @@ from denizen.models import (
     load_tokenizer,
     render_prompt,
 )
-from denizen.project import Artefact, Bar, Config, Run, Store, Workspace, content_hash
+from denizen.project import Artefact, Bar, Config, ConfigError, Run, Store, Workspace, content_hash
 from denizen.project.machine import facts, peak_rss_bytes
 from denizen.project.store import StageRecord
 from denizen.protocols import load_swaps, swap_sample
 from denizen.tasks import grammar_for, verify
-from denizen.train import fine_tune, tabulate
+from denizen.train import ChoiceCut, fine_tune, tabulate
 
 STAGES = (
     "ground truth",
@@ -91,6 +91,12 @@ class MainLine:
         self.run = Run.start(self.store, command, config.model_dump(mode="json"), facts())
         self.stages = Stages(self.run, self.store, quiet=quiet, say=say)
         self.entry = find_model(config.model.base)
+        if self.entry.purpose != "training":
+            raise ConfigError(
+                f"{self.entry.id} is carried for {self.entry.purpose}s only",
+                where="model.base",
+                fix="choose a model that `denizen models list` marks as training",
+            )
         items = load_holdout()
         self.holdout = items
         self.sample = items if full else stratified(items, config.data.sample)
@@ -203,7 +209,8 @@ class MainLine:
             "base": self.files.hash,
             "train": content_hash(self.config.train.model_dump(mode="json")),
             "seed": str(self.config.data.seed),
-            "code": code_hash("train", "models"),
+            "quant": self.config.export.quant,
+            "code": code_hash("train", "models", "tasks"),
         }
 
         def body(bar: Bar) -> Any:
@@ -216,6 +223,7 @@ class MainLine:
                 [row.messages for row in rows],
                 max_length=self.config.train.max_length,
                 drop_budget=self.config.train.drop_budget,
+                cut=ChoiceCut(tokenizer, self.config.train.choice_cut, self.config.data.seed),
             )
 
             def on_step(step: int, total: int, point: Any) -> None:
@@ -232,12 +240,18 @@ class MainLine:
                     adapter=path,
                     base_hash=self.files.hash,
                     seed=self.config.data.seed,
+                    rounding=self._rounding(),
                     on_step=on_step,
                 )
             figures = {"ledger": ledger.to_json(), "training": asdict(result)}
             return {"adapter": made[0]}, figures
 
         return self.stages.do("train", inputs, 1, body)
+
+    def _rounding(self) -> Rounding:
+        """What the export will do to each weight."""
+        layers = json.loads((self.base / "config.json").read_text("utf-8"))["num_hidden_layers"]
+        return Rounding(self.config.export.quant, layers)
 
     def _merge(self) -> StageRecord:
         adapter = self.stages.artefact(self.done["train"], "adapter")

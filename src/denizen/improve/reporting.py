@@ -92,6 +92,7 @@ def _ledger(line: MainLine) -> tuple[LedgerRow, ...]:
         LedgerRow("rows dropped", ledger["rows_dropped"], "rows"),
         LedgerRow("tokens in", ledger["tokens_in"]),
         LedgerRow("supervised", ledger["supervised"], share=ledger["supervised"] / kept),
+        LedgerRow("forced by the grammar", ledger["forced"], note="answer tokens not trained on"),
         LedgerRow("truncated", ledger["truncated"], note="rows are never cut in silence"),
         LedgerRow("dropped", ledger["dropped"]),
     )

@@ -1,6 +1,14 @@
 """Base models: registry, fetching, loading, the one chat renderer, and two ways to generate."""
 
-from denizen.models.chat import SYSTEM, Rendered, conversation, encode, render, render_prompt
+from denizen.models.chat import (
+    SYSTEM,
+    Message,
+    Rendered,
+    conversation,
+    encode,
+    render,
+    render_prompt,
+)
 from denizen.models.fetch import ModelFiles, cache_dir, cached, ensure
 from denizen.models.generate import Generator
 from denizen.models.llama import Completion, LlamaEngine
@@ -13,6 +21,7 @@ __all__ = [
     "Completion",
     "Generator",
     "LlamaEngine",
+    "Message",
     "ModelEntry",
     "ModelFiles",
     "PackageSource",

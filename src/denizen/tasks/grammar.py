@@ -1,9 +1,10 @@
 """The decoding grammar (GBNF) of one question, made from the tool catalogue.
 
-Contract: a quantity argument can only be a span of the question that has the parameter's kind, no
-span is used twice, a word argument is one of its choices, and a call the engine would refuse is
-not offered.  So a decoded call always evaluates and never holds a number the user did not write;
-which tool and which span goes where is left to the model.
+Contract: an answer is a tool's draft and one call of that tool; a quantity argument can only be a
+span of the question that has the parameter's kind, no span is used twice, a word argument is one
+of its choices, and a call the engine would refuse is not offered.  So a decoded call always
+evaluates and never holds a number the user did not write; which tool and which span goes where is
+left to the model.
 """
 
 from __future__ import annotations
@@ -22,25 +23,22 @@ from denizen.tasks.calculator import (
 from denizen.tasks.catalogue import Parameter, Tool, ToolError
 from denizen.tasks.quantities import Kind, all_spans, parse_quantity
 
-MAX_DRAFT = 40
 # Beyond this many concrete calls of one tool the arguments are offered independently.
 MAX_CALLS = 400
 
 
 def grammar_for(question: str, tools: Mapping[str, Tool] | None = None) -> str:
-    """GBNF for the answer to `question`: a draft of at most 40 characters and one call."""
+    """GBNF for the answer to `question`: for each tool that can be called, its draft and calls."""
     spans = _spans_by_kind(question)
-    calls: list[str] = []
+    answers: list[str] = []
     kinds: set[Kind] = set()
     for tool in (tools or catalogue()).values():
-        rules, used = _call_rules(tool, spans)
-        calls += rules
+        calls, used = _call_rules(tool, spans)
         kinds |= used
-    lines = [
-        f'root ::= draft ". {CALC_OPEN}" call "{CALC_CLOSE}"',
-        f"draft ::= [a-zA-Z0-9] [a-zA-Z0-9 ,/-]{{1,{MAX_DRAFT}}}",
-        f"call ::= {' | '.join(calls)}",
-    ]
+        if calls:
+            head = _quote(f"{tool.draft}. {CALC_OPEN}")
+            answers.append(f'{head} ({" | ".join(calls)}) "{CALC_CLOSE}"')
+    lines = [f"root ::= {' | '.join(answers)}"]
     for kind in sorted(kinds):
         lines.append(f"{kind} ::= {' | '.join(_quote(s) for s in dict.fromkeys(spans[kind]))}")
     return "\n".join(lines) + "\n"

@@ -54,11 +54,11 @@ POOLS: dict[Split, tuple[Pool, ...]] = {
         LDO USDT 1.12
         COMP USDT 47.6
         SUSHI USDT 0.812
-        RPL USDT 9.84
+        XAUT USDT 4085
         cbBTC USDT 91400
-        FXS USDT 2.41
+        EURC USDT 1.16
         WETH USDT 2940
-        BAL USDT 1.93
+        LBTC USDT 92100
         """
     ),
     "dev": _pools(
@@ -123,9 +123,9 @@ def _expand(value: list[str] | dict[str, list[str]]) -> Phrases:
 
 
 def pick_template(rng: random.Random, split: Split, family: str, kind: str) -> tuple[str, str]:
-    """A template's (id, text); whole questions come as often as combined ones."""
+    """A template's (id, text); whole questions come more often than combined ones."""
     rows, whole = templates(split, family)[kind]
-    index = rng.randrange(whole if rng.random() < 0.5 else len(rows))
+    index = rng.randrange(whole if rng.random() < 0.7 else len(rows))
     return f"{split}/{family}/{kind}/{index}", rows[index]
 
 

@@ -38,7 +38,7 @@ _SCALES = {
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 730, "y": 24 * 365}
 
 _RAW = 1_000
-_SIX = ("USDC", "USDT", "PYUSD", "EURC", "USDG")
+_SIX = ("USDC", "USDT", "PYUSD", "EURC", "USDG", "XAUT")
 _EIGHT = ("WBTC", "cbBTC", "LBTC")
 
 

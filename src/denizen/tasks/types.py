@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from denizen.tasks.calculator import compose
+
 Split = Literal["train", "dev", "holdout"]
 
 
@@ -19,9 +21,9 @@ Split = Literal["train", "dev", "holdout"]
 class Item:
     """One question.
 
-    `prompt` is the user's text, `draft` the short reasoning the specialist is taught to write,
-    `gold` the calculator call without its tags, `template` the id of the phrasing, `pool` the pair
-    it is about, `version` the protocol version ("v2", "v3", "v4" or "any"), `difficulty` 1 to 3.
+    `prompt` is the user's text, `gold` the calculator call without its tags, `template` the id of
+    the phrasing, `pool` the pair it is about, `version` the protocol version ("v2", "v3", "v4" or
+    "any"), `difficulty` 1 to 3.
     """
 
     id: str
@@ -30,7 +32,6 @@ class Item:
     split: Split
     seed: int
     prompt: str
-    draft: str
     gold: str
     template: str
     pool: str
@@ -40,8 +41,8 @@ class Item:
 
     @property
     def answer(self) -> str:
-        """The supervised text: draft, then one calculator call."""
-        return f"{self.draft}. <calc>{self.gold}</calc>"
+        """The supervised text: the tool's draft, then the call."""
+        return compose(self.gold)
 
     @property
     def cluster(self) -> str:

@@ -4,6 +4,8 @@ y = x (W + s B A)^T needs one product where PEFT's layer makes three and two add
 whole activation; the backward pass forms the low-rank gradients directly.  Exact up to float32
 rounding (a test compares loss and gradients with PEFT's own path).  Only the forward of PEFT's
 Linear layers is replaced, on the instances of one model; saving and merging stay PEFT's.
+With `round_to` the folded weight is the one a quantised file will hold; gradients go straight
+through the rounding, whose error is held until the next call.
 """
 
 from __future__ import annotations
@@ -60,9 +62,14 @@ class FusedLora:
         from peft.tuners.lora import Linear
 
         self._adapter = adapter
-        self.layers: list[Any] = [
-            m for m in model.modules() if isinstance(m, Linear) and _plain(m, adapter)
+        named = [
+            (name, m)
+            for name, m in model.named_modules()
+            if isinstance(m, Linear) and _plain(m, adapter)
         ]
+        self.layers: list[Any] = [m for _, m in named]
+        self._names = [f"{name.removeprefix('base_model.model.')}.weight" for name, _ in named]
+        self._errors: list[torch.Tensor] = []
         self._folded = [torch.empty_like(layer.get_base_layer().weight) for layer in self.layers]
         self._original: list[Callable[..., Any]] = [layer.forward for layer in self.layers]
         for layer, folded in zip(self.layers, self._folded, strict=True):
@@ -77,12 +84,23 @@ class FusedLora:
                 a, b = self._factors(layer)
                 weight = layer.get_base_layer().weight
                 torch.addmm(weight, b, a, alpha=layer.scaling[self._adapter], out=folded)
+            for folded, error in zip(self._folded, self._errors, strict=False):
+                folded += error
+
+    def round_to(self, rounding: Callable[[str, torch.Tensor], torch.Tensor]) -> None:
+        """From now on add the error `rounding(name, weight)` makes on the present weights."""
+        self._errors = []
+        self.refresh()
+        self._errors = [
+            rounding(name, folded) - folded
+            for name, folded in zip(self._names, self._folded, strict=True)
+        ]
 
     def remove(self) -> None:
         """Give the layers their own forward back."""
         for layer in self.layers:
             del layer.__dict__["forward"]
-        self.layers, self._folded = [], []
+        self.layers, self._folded, self._errors = [], [], []
 
     def _factors(self, layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
         return layer.lora_A[self._adapter].weight, layer.lora_B[self._adapter].weight

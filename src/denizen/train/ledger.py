@@ -1,8 +1,8 @@
 """The supervision ledger: where every row and token went before training began.
 
 Contract: `tabulate` renders rows once through the one chat renderer; rows longer than the limit are
-dropped and counted, never truncated in silence; a row without a supervised token is refused; more
-dropped than the budget allows is refused.
+dropped and counted, never truncated in silence; what a cut leaves out (`choices`) is counted as
+forced; a row without a supervised token is refused; more dropped than the budget allows is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from denizen.models import Rendered, render
+from denizen.models import Message, Rendered, render
 from denizen.project.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Counts of rows and tokens; `supervised` is what the loss sees."""
+    """Counts of rows and tokens; `supervised` is what the loss sees.
+
+    `forced` are answer tokens left out because the decoding grammar leaves no choice there.
+    """
 
     rows_in: int
     rows_kept: int
@@ -29,6 +32,7 @@ class Ledger:
     tokens_kept: int
     supervised: int
     truncated: int
+    forced: int
     dropped: int
     longest: int
 
@@ -48,9 +52,13 @@ def tabulate(
     *,
     max_length: int,
     drop_budget: float,
+    cut: Callable[[int, list[Message], Rendered], Rendered] = lambda _, __, row: row,
     on_row: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Rendered], Ledger]:
-    """Render every conversation; raises TrainingError over budget or for an unsupervised row."""
+    """Render every conversation; raises TrainingError over budget or for an unsupervised row.
+
+    `cut(row number, messages, rendered)` may shorten a row at its end.
+    """
     if not conversations:
         raise TrainingError(
             "the dataset is empty",
@@ -58,7 +66,7 @@ def tabulate(
             fix="build rows: denizen data build",
         )
     kept: list[Rendered] = []
-    tokens_in = dropped = longest = 0
+    tokens_in = dropped = forced = longest = 0
     for number, messages in enumerate(conversations):
         rendered = render(tokenizer, list(messages))
         length = len(rendered.input_ids)
@@ -71,7 +79,8 @@ def tabulate(
         if length > max_length:
             dropped += length
         else:
-            kept.append(rendered)
+            kept.append(cut(number, list(messages), rendered))
+            forced += length - len(kept[-1].input_ids)
         on_row(1)
     rows_dropped = len(conversations) - len(kept)
     if rows_dropped > drop_budget * len(conversations):
@@ -86,9 +95,10 @@ def tabulate(
         rows_kept=len(kept),
         rows_dropped=rows_dropped,
         tokens_in=tokens_in,
-        tokens_kept=tokens_in - dropped,
+        tokens_kept=tokens_in - dropped - forced,
         supervised=sum(sum(r.supervised) for r in kept),
         truncated=0,
+        forced=forced,
         dropped=dropped,
         longest=longest,
     )

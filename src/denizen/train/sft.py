@@ -8,6 +8,7 @@ batches.  Overridden are public methods only (compute_loss, get_train_dataloader
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -65,9 +66,14 @@ def fine_tune(
     adapter: Path,
     base_hash: str,
     seed: int = 0,
+    rounding: Callable[[str, torch.Tensor], torch.Tensor] | None = None,
     on_step: Callable[[int, int, TrainingPoint], None] = lambda *_: None,
 ) -> TrainingResult:
-    """Train and save an adapter to `adapter`; checkpoints go to `work`."""
+    """Train and save an adapter to `adapter`; checkpoints go to `work`.
+
+    With `rounding(name, weight)` the last part of the steps (`config.rounded_from`) sees weights
+    as the quantised file will hold them.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -108,6 +114,8 @@ def fine_tune(
         buckets,
         _arguments(config, work, len(buckets), precision, checkpointing, seed),
         fuse=precision == "float32" and not checkpointing,
+        rounding=rounding,
+        rounded_from=math.ceil(config.rounded_from * len(buckets)),
         on_step=on_step,
     )
     resume = newest_checkpoint(work)
@@ -189,6 +197,8 @@ def _make_trainer(
     arguments: Any,
     *,
     fuse: bool,
+    rounding: Callable[[str, torch.Tensor], torch.Tensor] | None,
+    rounded_from: int,
     on_step: Callable[[int, int, TrainingPoint], None],
 ) -> Any:
     import torch
@@ -234,6 +244,10 @@ def _make_trainer(
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.tokens, self.began = 0, time.monotonic()
+            # At checkpoint steps only: a resumed run rounds the very weights it was saved with.
+            step = state.global_step
+            if fused and rounding and step >= rounded_from and step % args.save_steps == 0:
+                fused.round_to(rounding)
 
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.norm = check_gradients(trainable, state.global_step + 1)

@@ -41,7 +41,6 @@ class Draw:
 def make_item(
     draw: Draw,
     prompt: str,
-    draft: str,
     gold: str,
     *,
     version: str,
@@ -56,7 +55,6 @@ def make_item(
         split=draw.split,
         seed=draw.seed,
         prompt=prompt,
-        draft=draft,
         gold=gold,
         template=draw.template,
         pool=draw.pool.name if pool is None else pool,

@@ -58,8 +58,7 @@ def generate(seed: int, split: Split) -> Item:
     gold = (
         f"cl_in(in={slots['amount_in']}; L={liquidity}; price={slots['price']}; fee={slots['fee']})"
     )
-    draft = f"{version}, exact input in range"
-    return make_item(draw, draw.ask(slots), draft, gold, version=version, difficulty=2)
+    return make_item(draw, draw.ask(slots), gold, version=version, difficulty=2)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:

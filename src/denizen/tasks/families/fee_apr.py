@@ -35,12 +35,11 @@ def generate(seed: int, split: Split) -> Item:
     head = f"volume={slots['volume']}; fee={slots['fee']}"
     tail = f"value={slots['value']}; period={slots['period']}"
     if draw.kind == "share":
-        gold, draft = f"apr_share({head}; share={slots['share']}; {tail})", "fee APR by share"
+        gold = f"apr_share({head}; share={slots['share']}; {tail})"
     else:
         gold = f"apr_liquidity({head}; own={own}; pool={pool_liquidity}; {tail})"
-        draft = "fee APR by liquidity"
     hard = 2 if draw.kind == "share" else 3
-    return make_item(draw, draw.ask(slots), draft, gold, version="any", difficulty=hard)
+    return make_item(draw, draw.ask(slots), gold, version="any", difficulty=hard)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:

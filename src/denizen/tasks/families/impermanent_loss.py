@@ -30,11 +30,10 @@ def generate(seed: int, split: Split) -> Item:
     gold = f"entry={slots['entry']}; now={slots['now']}"
     if draw.kind == "range":
         gold = f"il_range({gold}; lower={slots['lower']}; upper={slots['upper']})"
-        draft = "impermanent loss, concentrated"
     else:
-        gold, draft = f"il_full({gold})", "impermanent loss, full range"
+        gold = f"il_full({gold})"
     hard = 3 if draw.kind == "range" else 1
-    return make_item(draw, draw.ask(slots), draft, gold, version=version, difficulty=hard)
+    return make_item(draw, draw.ask(slots), gold, version=version, difficulty=hard)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:

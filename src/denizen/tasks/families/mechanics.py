@@ -31,9 +31,8 @@ def generate(seed: int, split: Split) -> Item:
         version = rng.choice(VERSIONS)
         gold = f"fact(version={version}; topic={draw.kind})"
     slots["version"] = say_version(rng, version)
-    draft = f"{version} {draw.kind.replace('_', ' ')}"
     prompt = draw.ask(slots)
-    return make_item(draw, prompt, draft, gold, version=version, difficulty=1, pool="")
+    return make_item(draw, prompt, gold, version=version, difficulty=1, pool="")
 
 
 def near_misses(item: Item) -> tuple[str, ...]:

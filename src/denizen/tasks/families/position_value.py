@@ -37,9 +37,7 @@ def generate(seed: int, split: Split) -> Item:
         f"value(L={liquidity}; lower={slots['lower']}; upper={slots['upper']}; "
         f"price={slots['price']})"
     )
-    return make_item(
-        draw, draw.ask(slots), "range position value", gold, version=version, difficulty=2
-    )
+    return make_item(draw, draw.ask(slots), gold, version=version, difficulty=2)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:

@@ -36,9 +36,7 @@ def generate(seed: int, split: Split) -> Item:
     }[where]
     slots = {"now": now, "lower": lower, "upper": upper, "pair": pool.name}
     gold = f"range(now={now}; lower={lower}; upper={upper})"
-    return make_item(
-        draw, draw.ask(slots), f"range check, {draw.kind}", gold, version="v3", difficulty=1
-    )
+    return make_item(draw, draw.ask(slots), gold, version="v3", difficulty=1)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:

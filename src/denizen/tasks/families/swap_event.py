@@ -55,9 +55,7 @@ def generate(seed: int, split: Split) -> Item:
         next((s for s in spans if s.split(" ")[0] == str(a)), str(a)) for a in (amount0, amount1)
     )
     gold = f"event(version={version}; amount0={first}; amount1={second})"
-    return make_item(
-        draw, prompt, f"{version} swap event", gold, version=version, difficulty=2, pool=pool.name
-    )
+    return make_item(draw, prompt, gold, version=version, difficulty=2, pool=pool.name)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:

@@ -34,8 +34,7 @@ def generate(seed: int, split: Split) -> Item:
     prompt = draw.ask(slots)
     a, b = (own, far) if prompt.index(own) < prompt.index(far) else (far, own)
     gold = f"v2_{draw.kind}({draw.kind}={traded}; a={a}; b={b})"
-    draft = f"v2, exact {'input' if draw.kind == 'in' else 'output'}"
-    return make_item(draw, prompt, draft, gold, version="v2", difficulty=1)
+    return make_item(draw, prompt, gold, version="v2", difficulty=1)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:

@@ -79,18 +79,21 @@ FACT_TOOLS = (
     Tool(
         "fact",
         "how a Uniswap version works: one topic",
+        "fact",
         (_VERSION, Parameter("topic", f"one of {', '.join(TOPICS)}", choices=TOPICS)),
         fact,
     ),
     Tool(
         "spacing",
         "tick spacing of a fee tier of a Uniswap version",
+        "tick spacing",
         (_VERSION, Parameter("fee", "the fee tier, such as 0.05%", "percent")),
         tick_spacing,
     ),
     Tool(
         "event",
         "read a raw Swap event: which token was sold, and how much",
+        "event",
         (
             Parameter("version", "the version of the pool", choices=("v3", "v4")),
             Parameter("amount0", "amount0 of the event, a signed integer", "integer"),

@@ -151,6 +151,7 @@ POSITION_TOOLS = (
     Tool(
         "value",
         "token amounts and value of a concentrated position",
+        "amounts and value",
         (
             Parameter("L", "the position's liquidity, a raw integer", "integer"),
             _LOWER,
@@ -162,24 +163,28 @@ POSITION_TOOLS = (
     Tool(
         "il_full",
         "impermanent loss of a full-range or v2 position",
+        "impermanent loss, full range",
         (_ENTRY, _NOW),
         il_full,
     ),
     Tool(
         "il_range",
         "impermanent loss of a concentrated position",
+        "impermanent loss, concentrated",
         (_ENTRY, _NOW, _LOWER, _UPPER),
         il_range,
     ),
     Tool(
         "apr_share",
         "fee APR of a position that earns a given share of the pool's fees",
+        "fee APR by share",
         (*_TRADED, Parameter("share", "share of the fees earned", "percent"), *_RANGE_VALUES),
         fee_apr,
     ),
     Tool(
         "apr_liquidity",
         "fee APR of a position from its own and the pool's in-range liquidity",
+        "fee APR by liquidity",
         (
             *_TRADED,
             Parameter("own", "the position's liquidity, a raw integer", "integer"),
@@ -191,6 +196,7 @@ POSITION_TOOLS = (
     Tool(
         "range",
         "is a position in range, below or above; prices or ticks",
+        "in range or not",
         (_NOW, _LOWER, _UPPER),
         range_status,
     ),

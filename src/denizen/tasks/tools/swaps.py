@@ -113,18 +113,21 @@ SWAP_TOOLS = (
     Tool(
         "v2_in",
         "Uniswap v2 (constant product): output for an exact input, with price impact",
+        "v2 proceeds",
         (Parameter("in", "the exact amount sold, with its token", "amount"), *_RESERVES),
         v2_quote_in,
     ),
     Tool(
         "v2_out",
         "Uniswap v2 (constant product): input needed for an exact output",
+        "v2 cost",
         (Parameter("out", "the exact amount wanted, with its token", "amount"), *_RESERVES),
         v2_quote_out,
     ),
     Tool(
         "cl_in",
         "Uniswap v3/v4 concentrated liquidity: output for an exact input at constant liquidity",
+        "concentrated proceeds",
         (
             Parameter("in", "the exact amount sold, with its token", "amount"),
             Parameter("L", "in-range liquidity, a raw integer", "integer"),
