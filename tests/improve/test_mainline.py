@@ -14,7 +14,7 @@ import pytest
 
 from denizen.improve import STAGES, current_release, release_gguf, run_mainline
 from denizen.models import MODELS, ModelEntry
-from denizen.project import ArtefactError, Config, LeakError, Workspace, list_runs
+from denizen.project import ArtefactError, Config, ConfigError, LeakError, Workspace, list_runs
 from denizen.project.config import parse_config
 
 CONFIG = """
@@ -48,6 +48,12 @@ def tiny_entry(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace.open(tmp_path_factory.mktemp("workspace"))
+
+
+def test_a_model_to_measure_against_is_not_trained(tmp_path: Path) -> None:
+    config = parse_config("model: {base: qwen2.5-coder-1.5b-instruct}")
+    with pytest.raises(ConfigError, match="carried for benchmarks only"):
+        run_mainline(Workspace.open(tmp_path), config, quiet=True)
 
 
 def test_from_swaps_to_verdict(place: Workspace) -> None:

@@ -19,11 +19,11 @@ from denizen.tasks import FAMILIES, Item, Split, offers, verify
 # kinds that a few words tell apart) get more rows.
 WEIGHTS = {
     "mechanics": 3.0,
-    "v2_quote": 1.4,
-    "cl_quote": 0.7,
-    "position_value": 1.0,
+    "v2_quote": 2.0,
+    "cl_quote": 0.5,
+    "position_value": 1.5,
     "impermanent_loss": 1.2,
-    "fee_apr": 1.2,
+    "fee_apr": 1.5,
     "range_status": 1.1,
     "swap_event": 0.7,
 }

@@ -35,7 +35,7 @@ class ModelConfig(Section):
 class DataConfig(Section):
     """How much data is built."""
 
-    rows: int = Field(1400, ge=1, le=1_000_000, description="training rows")
+    rows: int = Field(1450, ge=1, le=1_000_000, description="training rows")
     sample: int = Field(
         200,
         ge=8,
@@ -67,7 +67,7 @@ class TrainConfig(Section):
         0.75, ge=0, le=1, description="share of rows that end after the last token with a choice"
     )
     rounded_from: float = Field(
-        0.6,
+        0.75,
         ge=0,
         le=1,
         description="share of the steps after which weights are rounded as in the shipped file",

@@ -160,7 +160,7 @@ def _arguments(
         per_device_train_batch_size=1,
         learning_rate=config.learning_rate,
         lr_scheduler_type="warmup_stable_decay",
-        lr_scheduler_kwargs={"num_decay_steps": max(1, round(steps * 0.7)), "min_lr_ratio": 0.02},
+        lr_scheduler_kwargs={"num_decay_steps": max(1, round(steps * 0.5)), "min_lr_ratio": 0.02},
         warmup_steps=config.warmup_steps,
         weight_decay=config.weight_decay,
         adam_beta2=0.99,
