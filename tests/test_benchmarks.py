@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.generalist import interval, lead, worked_examples
+
 from denizen.evaluate import Score, SuiteResult
 from denizen.tasks import catalogue
 
