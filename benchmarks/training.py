@@ -134,7 +134,8 @@ def _child(mode: str, steps: int) -> dict[str, Any]:
             arguments.lr_scheduler_kwargs, arguments.save_strategy = {}, "no"
             arguments.warmup_steps, arguments.adam_beta2 = 0, 0.999
             trainer = sft._make_trainer(
-                model, tokenizer, rendered, buckets, arguments, fuse=True,
+                model, tokenizer, rendered, buckets, arguments, fuse=True, rounding=None,
+                rounded_from=0,
                 on_step=lambda _, __, point: losses.append(point.loss),
             )  # fmt: skip
             trainer.add_callback(Clock())
