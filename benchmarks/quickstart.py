@@ -16,7 +16,7 @@ TARGETS = {"accuracy": 0.80, "seconds": 900, "peak_memory_gib": 6}
 def measure(workspace: Path) -> dict[str, Any]:
     """A whole run on the full holdout (its time is longer than the sampled quickstart's).
 
-    In a workspace that a sampled quickstart left, the trained model is kept and scored on all items;
+    In a workspace that a sampled quickstart left, its trained model is scored on all items;
     each stage keeps the seconds it took when it ran.
     """
     program = Path(sys.executable).with_name("denizen")
