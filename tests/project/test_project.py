@@ -183,3 +183,11 @@ def test_progress_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_content_hash_is_canonical() -> None:
     assert content_hash({"b": 1, "a": [1]}) == content_hash(json.loads('{"a":[1],"b":1}'))
+
+
+def test_runs_of_one_second_are_listed_newest_first(tmp_path: Path) -> None:
+    from denizen.project import Run, Store, Workspace, list_runs
+
+    place = Workspace.open(tmp_path)
+    made = [Run.start(Store(place), f"command {n}", {}, {}).record.id for n in range(8)]
+    assert [record.id for record in list_runs(place)] == made[::-1]

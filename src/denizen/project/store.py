@@ -180,7 +180,11 @@ class Run:
         now = datetime.now(UTC)
         key = content_hash([command, config, now.isoformat(), os.getpid()])[:6]
         record = RunRecord(
-            f"{now:%Y%m%d-%H%M%S}-{key}", command, config, machine, now.isoformat("T", "seconds")
+            f"{now:%Y%m%d-%H%M%S}-{key}",
+            command,
+            config,
+            machine,
+            now.isoformat("T", "microseconds"),
         )
         run = Run(store, record)
         run.save()
@@ -237,12 +241,13 @@ class Run:
 def list_runs(workspace: Workspace) -> list[RunRecord]:
     """All runs, newest first."""
     found = []
-    for path in sorted(workspace.root.glob("runs/*/run.json"), reverse=True):
+    for path in workspace.root.glob("runs/*/run.json"):
         with _readable(path):
             data = json.loads(path.read_text("utf-8"))
             data["stages"] = [StageRecord(**stage) for stage in data["stages"]]
             found.append(RunRecord(**data))
-    return found
+    # By the moment and not by the id, whose tail is random within a second.
+    return sorted(found, key=lambda record: (record.started, record.id), reverse=True)
 
 
 @contextmanager
