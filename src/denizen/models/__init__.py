@@ -13,6 +13,7 @@ from denizen.models.fetch import ModelFiles, cache_dir, cached, ensure
 from denizen.models.generate import Generator
 from denizen.models.llama import Completion, LlamaEngine
 from denizen.models.loading import checkpoint, choose_precision, load_model, load_tokenizer
+from denizen.models.matching import matcher_of
 from denizen.models.registry import MODELS, ModelEntry, PackageSource, find_model
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "find_model",
     "load_model",
     "load_tokenizer",
+    "matcher_of",
     "render",
     "render_prompt",
 ]

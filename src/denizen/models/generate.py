@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from denizen.models.matching import matcher_of
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,7 +49,7 @@ class Generator:
         answers = [""] * len(prompts)
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
-            matchers = [self._matcher(grammars[i]) for i in chosen] if grammars else None
+            matchers = [matcher_of(self._tokens, grammars[i]) for i in chosen] if grammars else None
             for i, ids in zip(
                 chosen,
                 self._decode([encoded[i] for i in chosen], matchers, max_new_tokens),
@@ -56,12 +58,6 @@ class Generator:
                 answers[i] = self.tokenizer.decode(ids, skip_special_tokens=True)
             on_done(len(chosen))
         return answers
-
-    def _matcher(self, grammar: str) -> Any:
-        from llguidance import LLMatcher
-        from llguidance.gbnf_to_lark import any_to_lark
-
-        return LLMatcher(self._tokens, any_to_lark(grammar))
 
     def _decode(
         self, prompts: list[list[int]], matchers: list[Any] | None, max_new_tokens: int
@@ -153,7 +149,10 @@ class Generator:
         return [token, *(t for t in forced if t not in self._stops)]
 
     def _forbid(self, logits: torch.Tensor, matchers: list[Any], running: set[int]) -> None:
-        """Set the logits of tokens the grammars do not allow to minus infinity, in place."""
+        """Set the logits of tokens the grammars do not allow to minus infinity, in place.
+
+        llguidance's own function for this goes through torch.compile, which wants a C++ compiler.
+        """
         import torch
         from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
 

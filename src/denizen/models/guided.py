@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from denizen.models.gguf_vocabulary import Vocabulary
+from denizen.models.matching import matcher_of
 
 MAX_CHOICES = 64
 
@@ -36,10 +37,7 @@ class GuidedDecoder:
 
     def decode(self, prompt: list[int], grammar: str, best: Best, limit: int) -> list[int]:
         """The ids of the answer, at most `limit`."""
-        from llguidance import LLMatcher
-        from llguidance.gbnf_to_lark import any_to_lark
-
-        matcher = LLMatcher(self._table, any_to_lark(grammar))
+        matcher = matcher_of(self._table, grammar)
         written: list[int] = []
         while not matcher.is_stopped() and len(written) < limit:
             forced = list(matcher.compute_ff_tokens())

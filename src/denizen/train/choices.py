@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from denizen.models import Message, Rendered
+from denizen.models import Message, Rendered, matcher_of
 from denizen.tasks import grammar_for
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ChoiceCut:
 
     def last_choice(self, question: str, row: Rendered) -> int | None:
         """Position of the last answer token the grammar does not force; None outside it."""
-        matcher = self._matcher(question)
+        matcher = matcher_of(self._table, grammar_for(question))
         position = row.supervised.index(True)
         last = None
         while not matcher.is_stopped() and position < len(row.input_ids):
@@ -60,9 +60,3 @@ class ChoiceCut:
                 last = position
                 position += 1
         return last
-
-    def _matcher(self, question: str) -> Any:
-        from llguidance import LLMatcher
-        from llguidance.gbnf_to_lark import any_to_lark
-
-        return LLMatcher(self._table, any_to_lark(grammar_for(question)))
