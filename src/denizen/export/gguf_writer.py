@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denizen.export._ggml import quantize
-from denizen.export.recipe import tensor_type
+from denizen.export.recipe import gguf_name, tensor_type
 from denizen.project.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def write_gguf(
             fix="GGUF export covers the Llama architecture",
         )
     layers = int(config["num_hidden_layers"])
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, layers)
     writer = gguf.GGUFWriter(str(target), "llama", use_temp_file=False)
     _write_hyperparameters(writer, config, name, quant, context)
     if base_gguf is not None:
@@ -58,9 +57,7 @@ def write_gguf(
         keys = [k for k in weights.keys() if not _is_tied_head(k, config)]  # noqa: SIM118
         plan = []
         for key in keys:
-            mapped = names.get_name(key, try_suffixes=(".weight", ".bias"))
-            if mapped is None:
-                raise ArtefactError(f"no GGUF name for tensor {key!r}", where=str(checkpoint))
+            mapped = gguf_name(key, layers)
             shape = tuple(weights.get_slice(key).get_shape())
             kind = tensor_type(quant, mapped, shape, layers)
             plan.append((key, mapped, kind))
@@ -71,7 +68,7 @@ def write_gguf(
         writer.write_ti_data_to_file()
         for done, (key, _, kind) in enumerate(plan, 1):
             values = _values(weights.get_tensor(key), key, config)
-            writer.write_tensor_data(_encode(values, kind))
+            writer.write_tensor_data(encode(values, kind))
             on_tensor(done, len(plan))
     writer.close()
     return counts
@@ -91,7 +88,8 @@ def _declare(writer: Any, name: str, shape: tuple[int, ...], kind: Any) -> None:
     writer.add_tensor_info(name, stored, np.dtype(np.uint8), int(np.prod(stored)), raw_dtype=kind)
 
 
-def _encode(values: np.ndarray, kind: Any) -> np.ndarray:
+def encode(values: np.ndarray, kind: Any) -> np.ndarray:
+    """Values of shape (rows, columns) as a tensor of `kind` is stored."""
     import numpy as np
 
     if kind.name == "F32":

@@ -7,12 +7,30 @@ rows fall back as llama.cpp's quantiser does: Q4_K to Q5_0, Q6_K to Q8_0, then F
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from denizen.project.errors import ArtefactError
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType
 
 _FALLBACK = {"Q4_K": "Q5_0", "Q6_K": "Q8_0"}
+
+
+@cache
+def _names(layers: int) -> Any:
+    import gguf
+
+    return gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, layers)
+
+
+def gguf_name(name: str, layers: int) -> str:
+    """The GGUF name of a transformers tensor; raises ArtefactError if it has none."""
+    mapped: str | None = _names(layers).get_name(name, try_suffixes=(".weight", ".bias"))
+    if mapped is None:
+        raise ArtefactError(f"no GGUF name for tensor {name!r}")
+    return mapped
 
 
 def tensor_type(quant: str, name: str, shape: tuple[int, ...], layers: int) -> GGMLQuantizationType:

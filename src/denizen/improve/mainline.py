@@ -210,7 +210,7 @@ class MainLine:
             "train": content_hash(self.config.train.model_dump(mode="json")),
             "seed": str(self.config.data.seed),
             "quant": self.config.export.quant,
-            "code": code_hash("train", "models", "tasks"),
+            "code": code_hash("train", "models", "tasks", "export"),
         }
 
         def body(bar: Bar) -> Any:

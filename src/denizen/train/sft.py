@@ -72,7 +72,8 @@ def fine_tune(
     """Train and save an adapter to `adapter`; checkpoints go to `work`.
 
     With `rounding(name, weight)` the last part of the steps (`config.rounded_from`) sees weights
-    as the quantised file will hold them.
+    as the quantised file will hold them, where the layers are folded (float32 without
+    checkpointing).
     """
     import torch
     from peft import LoraConfig, get_peft_model
