@@ -8,13 +8,13 @@ items, and as its users would run it (free text, slow on a CPU) on every fourth 
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from denizen.data import load_holdout, stratified
 from denizen.evaluate import SuiteResult, mcnemar, paired_bootstrap, run_suite, wilson
+from denizen.evaluate.stats import discordant
 from denizen.models import SYSTEM, LlamaEngine, ensure, find_model
 from denizen.project import content_hash
 from denizen.project.hashing import sha256_file
@@ -28,9 +28,9 @@ AS_USED = "generalist, as used"
 
 def measure(workspace: Path) -> dict[str, Any]:
     """Accuracy of the three systems, and the specialist's lead with its interval and p-value."""
-    items = stratified(load_holdout(), int(os.environ.get("DENIZEN_BENCH_ITEMS", ITEMS)))
+    items = stratified(load_holdout(), ITEMS)
     shipped = newest_gguf(workspace)
-    peer = ensure(find_model(PEER)).gguf
+    peer = ensure(find_model(PEER), say=print).gguf
     assert peer is not None
     described = catalogue_prompt(SYSTEM)
     runs = {
@@ -103,13 +103,12 @@ def score(
 
 def interval(result: SuiteResult) -> dict[str, Any]:
     """Accuracy with its Wilson 95% interval, and by family."""
-    right = sum(s.ok for s in result.scores)
-    bound = wilson(right, len(result.scores))
+    bound = wilson(result.passed, result.n)
     families: dict[str, list[bool]] = {}
     for s in result.scores:
         families.setdefault(s.family, []).append(s.ok)
     return {
-        "exact": round(right / len(result.scores), 4),
+        "exact": round(result.accuracy, 4),
         "interval": [round(bound.low, 4), round(bound.high, 4)],
         "families": {k: round(sum(v) / len(v), 3) for k, v in families.items()},
     }
@@ -122,10 +121,7 @@ def lead(peer: SuiteResult, specialist: SuiteResult) -> dict[str, Any]:
     after = [float(ours[s.item_id].ok) for s in peer.scores]
     clusters = [s.cluster for s in peer.scores]
     difference = paired_bootstrap(before, after, clusters=clusters)
-    test = mcnemar(
-        sum(a > b for a, b in zip(after, before, strict=True)),
-        sum(a < b for a, b in zip(after, before, strict=True)),
-    )
+    test = mcnemar(*discordant(before, after))
     return {
         "items": len(before),
         "difference": round(difference.value, 4),
