@@ -30,7 +30,7 @@ def test_list_is_newest_first(place: str, capsys: pytest.CaptureFixture[str]) ->
     assert main(["runs", "list", "--workspace", place, "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)
     assert {r["status"] for r in runs} == {"done"} and len(runs) == 2
-    assert runs[0]["id"] >= runs[1]["id"]
+    assert [r["config"]["train"]["rank"] for r in runs] == [16, 8]
     assert main(["runs", "list", "--workspace", place]) == 0
     assert "2 stages" in capsys.readouterr().out
 

@@ -53,9 +53,9 @@ class Result:
 class Tool:
     """A named exact function: documentation, draft, parameters in call order, implementation.
 
-    `draft` are the words that stand before a call of this tool.  They are chosen to lie near what
-    people ask: an untrained base model already prefers "proceeds" to "cost" for a sale (AUC 0.68
-    over the training questions), while "exact input" against "exact output" misleads it (0.29).
+    `draft` are the words that stand before a call of this tool.  They lie near what people ask:
+    an untrained model leans the right way between "proceeds" and "cost", and the wrong way between
+    "exact input" and "exact output".
     """
 
     name: str
