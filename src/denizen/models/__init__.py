@@ -9,7 +9,7 @@ from denizen.models.chat import (
     render,
     render_prompt,
 )
-from denizen.models.fetch import ModelFiles, cache_dir, cached, ensure
+from denizen.models.fetch import ModelFiles, cached, ensure
 from denizen.models.generate import Generator
 from denizen.models.llama import Completion, LlamaEngine
 from denizen.models.loading import checkpoint, choose_precision, load_model, load_tokenizer
@@ -27,7 +27,6 @@ __all__ = [
     "ModelFiles",
     "PackageSource",
     "Rendered",
-    "cache_dir",
     "cached",
     "checkpoint",
     "choose_precision",

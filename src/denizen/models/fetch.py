@@ -21,6 +21,7 @@ from typing import Literal
 
 from denizen.models.registry import ModelEntry, PackageSource
 from denizen.project.atomic import atomic_path
+from denizen.project.cache import cache_dir
 from denizen.project.errors import ArtefactError
 from denizen.project.hashing import sha256_file, sha256_tree
 
@@ -36,11 +37,6 @@ class ModelFiles:
     folder: Path
     gguf: Path | None
     hash: str
-
-
-def cache_dir() -> Path:
-    """$DENIZEN_CACHE, else ~/.cache/denizen."""
-    return Path(os.environ.get("DENIZEN_CACHE") or Path.home() / ".cache" / "denizen")
 
 
 def ensure(

@@ -1,6 +1,7 @@
 """The ground floor: configuration, workspace, artefacts with lineage, errors, progress."""
 
 from denizen.project.atomic import atomic_path, atomic_write_bytes, atomic_write_text
+from denizen.project.cache import cache_dir
 from denizen.project.config import Config, load_config
 from denizen.project.errors import (
     ArtefactError,
@@ -37,6 +38,7 @@ __all__ = [
     "atomic_path",
     "atomic_write_bytes",
     "atomic_write_text",
+    "cache_dir",
     "content_hash",
     "find_run",
     "list_runs",

@@ -1,0 +1,105 @@
+"""What a differential run against real bytecode found, and the tally every runner keeps.
+
+Contract: a case is one comparison of everything both sides return (or that both refuse); `Tally`
+counts them by kind and keeps the first mismatches as text that is enough to replay them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from denizen.evm.packages import Package
+from denizen.project.hashing import sha256_bytes
+
+KEEP = 5
+OnCase = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The bytecode a protocol was compared with."""
+
+    name: str
+    package: str
+    version: str
+    tarball_sha256: str
+    code_sha256: str
+
+    @staticmethod
+    def of(name: str, package: Package, creation: bytes) -> Contract:
+        """From a package and a contract's creation code."""
+        return Contract(name, package.name, package.version, package.sha256, sha256_bytes(creation))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One protocol's certification."""
+
+    protocol: str
+    contracts: tuple[Contract, ...]
+    seed: int
+    cases: int
+    mismatches: int
+    refused: int
+    kinds: Mapping[str, int]
+    first_mismatches: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Cases were run and none differed."""
+        return self.cases > 0 and self.mismatches == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return asdict(self)
+
+
+@dataclass
+class Tally:
+    """Counts while a runner runs."""
+
+    protocol: str
+    seed: int
+    contracts: tuple[Contract, ...]
+    on_case: OnCase = lambda _: None
+    kinds: Counter[str] = field(default_factory=Counter)
+    mismatches: int = 0
+    refused: int = 0
+    first: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def cases(self) -> int:
+        """Cases so far."""
+        return self.kinds.total()
+
+    def compare(self, kind: str, ours: Any, theirs: Any, replay: str) -> bool:
+        """Count one case; `None` on a side means that side refused (MathError or revert)."""
+        self.kinds[kind] += 1
+        self.on_case(1)
+        self.refused += ours is None and theirs is None
+        if ours == theirs:
+            return True
+        self.mismatches += 1
+        if len(self.first) < KEEP:
+            self.first.append(f"{kind}: engine {ours}, contract {theirs}; {replay}"[:1000])
+        return False
+
+    def outcome(self) -> Outcome:
+        """The finished record."""
+        return Outcome(
+            self.protocol,
+            self.contracts,
+            self.seed,
+            self.cases,
+            self.mismatches,
+            self.refused,
+            dict(sorted(self.kinds.items())),
+            tuple(self.first),
+            round(time.perf_counter() - self.started, 2),
+        )
