@@ -19,20 +19,21 @@ from denizen.models import SYSTEM, LlamaEngine, ensure, find_model
 from denizen.project import content_hash
 from denizen.project.hashing import sha256_file
 from denizen.serve.analyst import chat_prompt
-from denizen.tasks import FAMILIES, Item, catalogue, catalogue_prompt, grammar_for, verify
+from denizen.tasks import Item, catalogue_prompt, suite_of, verify
 
 PEER = "qwen2.5-coder-1.5b-instruct"
 ITEMS = 200
+SUITE = suite_of("core")
 AS_USED = "generalist, as used"
 
 
 def measure(workspace: Path) -> dict[str, Any]:
     """Accuracy of the three systems, and the specialist's lead with its interval and p-value."""
-    items = stratified(load_holdout(), ITEMS)
+    items = stratified([i for i in load_holdout() if i.family in SUITE.names], ITEMS)
     shipped = newest_gguf(workspace)
     peer = ensure(find_model(PEER), say=print).gguf
     assert peer is not None
-    described = catalogue_prompt(SYSTEM)
+    described = catalogue_prompt(SYSTEM, SUITE)
     runs = {
         "specialist": (shipped, SYSTEM, True),
         "generalist, best": (peer, described + worked_examples(), True),
@@ -65,9 +66,9 @@ def newest_gguf(workspace: Path) -> Path:
 
 def worked_examples() -> str:
     """One question and answer of every tool, from the training split."""
-    wanted = set(catalogue())
+    wanted = set(SUITE.tools)
     shown = []
-    for family in FAMILIES.values():
+    for family in SUITE.families.values():
         for seed in range(200):
             item = family.generate(seed, "train")
             tool = item.gold.partition("(")[0]
@@ -86,7 +87,7 @@ def score(
 
     def answer(batch: Any) -> list[str]:
         prompts = [chat_prompt(item.prompt, system) for item in batch]
-        grammars = [grammar_for(item.prompt) for item in batch] if guided else None
+        grammars = [SUITE.grammar(item.prompt) for item in batch] if guided else None
         return engine.answer(prompts, grammars, max_new_tokens=160)
 
     def progress(done: int, total: int) -> None:

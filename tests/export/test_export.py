@@ -103,12 +103,12 @@ def test_rounding_is_what_the_file_holds(tiny: Path, tmp_path: Path) -> None:
 def test_guided_decoding_is_greedy_under_the_grammar(gguf: Path, tiny: Path) -> None:
     """Choice by choice gives what llama.cpp's own grammar and transformers give."""
     from denizen.models import Generator
-    from denizen.tasks import FAMILIES, grammar_for
+    from denizen.tasks import CORE, FAMILIES, suite_of
 
     tokenizer, engine = load_tokenizer(tiny), LlamaEngine(gguf, context=2048)
-    items = [FAMILIES[name].generate(1, "train") for name in FAMILIES]
+    items = [FAMILIES[name].generate(1, "train") for name in CORE]
     prompts = [render_prompt(tokenizer, conversation(item.prompt)) for item in items]
-    grammars = [grammar_for(item.prompt) for item in items]
+    grammars = [suite_of("core").grammar(item.prompt) for item in items]
     limit = 400  # tokens of the tiny tokenizer are nearly characters
     guided = engine.answer(prompts, grammars, max_new_tokens=limit)
     generator = Generator(load_model(tiny), tokenizer)

@@ -14,7 +14,7 @@ from denizen.models import Completion
 from denizen.project import ArtefactError
 from denizen.serve import Analyst, create_app, message_text
 from denizen.serve.analyst import chat_prompt, compose
-from denizen.tasks import evaluate
+from denizen.tasks import evaluate, suite_of
 
 QUESTION = "Is a position from 2,400 to 3,100 in range at 2,655?"
 
@@ -23,7 +23,7 @@ QUESTION = "Is a position from 2,400 to 3,100 in range at 2,655?"
 def analyst(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analyst]:
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     write_gguf(tiny, path, quant="f32", name="tiny")
-    made = Analyst(path, context=2048, max_new_tokens=300)
+    made = Analyst(path, suite_of("core"), context=2048, max_new_tokens=300)
     yield made
     made.close()
 
@@ -51,10 +51,10 @@ def test_user_text_cannot_open_a_turn() -> None:
 
 def test_missing_or_wrong_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="no such model file"):
-        Analyst(tmp_path / "none.gguf")
-    (tmp_path / "bad.gguf").write_bytes(b"PK\x03\x04")
+        Analyst(tmp_path / "none.gguf", suite_of("core"))
+    (tmp_path / "bad.gguf", suite_of("core")).write_bytes(b"PK\x03\x04")
     with pytest.raises(ArtefactError, match="not a GGUF"):
-        Analyst(tmp_path / "bad.gguf")
+        Analyst(tmp_path / "bad.gguf", suite_of("core"))
 
 
 @pytest.fixture(scope="module")

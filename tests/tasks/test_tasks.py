@@ -11,13 +11,13 @@ from denizen.tasks import (
     Item,
     QuantityError,
     ToolError,
-    catalogue,
     catalogue_prompt,
     evaluate,
     find_call,
     find_spans,
     parse_call,
     parse_quantity,
+    suite_of,
     verify,
 )
 
@@ -115,7 +115,7 @@ def test_verifier_reads_meaning() -> None:
 
 
 def test_catalogue_is_described_whole() -> None:
-    prompt = catalogue_prompt("You are X.")
-    for tool in catalogue().values():
+    prompt = catalogue_prompt("You are X.", suite_of("all"))
+    for tool in suite_of("all").tools.values():
         assert tool.signature() in prompt
         assert all(f"{p.name}: " in prompt for p in tool.parameters)

@@ -163,15 +163,19 @@ def test_ledger_counts_and_refuses(tiny: Path) -> None:
 
 def test_choice_cut_ends_a_row_after_its_last_choice(tiny: Path) -> None:
     from denizen.models import SYSTEM, conversation
-    from denizen.tasks import FAMILIES
+    from denizen.tasks import CORE, FAMILIES, suite_of
     from denizen.train import ChoiceCut
 
     tokenizer = load_tokenizer(tiny)
-    items = [FAMILIES[name].generate(seed, "train") for name in FAMILIES for seed in range(3)]
+    items = [FAMILIES[name].generate(seed, "train") for name in CORE for seed in range(3)]
     rows = [conversation(item.prompt, item.answer, SYSTEM) for item in items]
     whole, plain = tabulate(tokenizer, rows, max_length=2000, drop_budget=0.0)
     cut, ledger = tabulate(
-        tokenizer, rows, max_length=2000, drop_budget=0.0, cut=ChoiceCut(tokenizer, 1.0)
+        tokenizer,
+        rows,
+        max_length=2000,
+        drop_budget=0.0,
+        cut=ChoiceCut(tokenizer, suite_of("core"), 1.0),
     )
     assert plain.forced == 0 < ledger.forced
     assert ledger.tokens_kept + ledger.forced == ledger.tokens_in == plain.tokens_in
@@ -179,14 +183,22 @@ def test_choice_cut_ends_a_row_after_its_last_choice(tiny: Path) -> None:
         assert full.input_ids[: len(short.input_ids)] == short.input_ids
         assert short.supervised[-1] and len(short.input_ids) < len(full.input_ids)
     mixed, _ = tabulate(
-        tokenizer, rows, max_length=2000, drop_budget=0.0, cut=ChoiceCut(tokenizer, 0.5)
+        tokenizer,
+        rows,
+        max_length=2000,
+        drop_budget=0.0,
+        cut=ChoiceCut(tokenizer, suite_of("core"), 0.5),
     )
     kept = [len(m.input_ids) == len(w.input_ids) for m, w in zip(mixed, whole, strict=True)]
     assert 4 < sum(kept) < len(kept) - 4
     # Outside its grammar (a free answer) a row is never cut.
     other = [conversation("What is the oracle of v3?", "A free answer.", SYSTEM)]
     _, free = tabulate(
-        tokenizer, other, max_length=2000, drop_budget=0.0, cut=ChoiceCut(tokenizer, 1.0)
+        tokenizer,
+        other,
+        max_length=2000,
+        drop_budget=0.0,
+        cut=ChoiceCut(tokenizer, suite_of("core"), 1.0),
     )
     assert free.forced == 0
 

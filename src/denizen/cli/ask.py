@@ -30,11 +30,13 @@ def ask(
     """Answer from the released GGUF; figures come from the exact engine."""
     from denizen.improve import release_gguf
     from denizen.serve import Analyst, message_text
+    from denizen.tasks import suite_of
 
     settings = config_of(config)
     path = gguf or release_gguf(workspace_of(workspace))
     analyst = Analyst(
         path,
+        suite_of(settings.data.families),
         context=settings.export.context,
         max_new_tokens=settings.evaluate.max_new_tokens,
     )

@@ -23,9 +23,12 @@ def build(
     from denizen.data import build_rows, load_holdout, write_jsonl
     from denizen.models import SYSTEM
     from denizen.project import atomic_path
+    from denizen.tasks import suite_of
 
     data = config_of(config).data
-    rows, report = build_rows(data.rows, data.seed, load_holdout(), system=SYSTEM)
+    rows, report = build_rows(
+        data.rows, data.seed, load_holdout(), suite=suite_of(data.families), system=SYSTEM
+    )
     with atomic_path(target) as temporary:
         write_jsonl(temporary, rows)
     emit(asdict(report), json, f"{report.rows} rows from {report.templates} templates: {target}")

@@ -25,11 +25,13 @@ def serve(
 
     from denizen.improve import release_gguf
     from denizen.serve import Analyst, create_app
+    from denizen.tasks import suite_of
 
     settings = config_of(config)
     path = gguf or release_gguf(workspace_of(workspace))
     analyst = Analyst(
         path,
+        suite_of(settings.data.families),
         context=settings.export.context,
         max_new_tokens=settings.evaluate.max_new_tokens,
     )

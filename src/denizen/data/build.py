@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from denizen.data.leaks import distinctive_numbers, fingerprint
 from denizen.data.rows import Row
 from denizen.project.errors import DataError
-from denizen.tasks import FAMILIES, Item, Split, offers, verify
+from denizen.tasks import Item, Schema, Split, Suite, offers, suite_of, verify
 
 # Mechanics has many topics and short rows; of the others, those the dev split shows harder (two
 # kinds that a few words tell apart) get more rows.
@@ -48,20 +48,22 @@ def build_rows(
     seed: int,
     holdout: Sequence[Item],
     *,
+    suite: Suite | None = None,
     split: Split = "train",
     system: str,
     on_row: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Row], BuildReport]:
     """`count` rows of `split`; raises DataError if the templates cannot give that many."""
-    total = sum(WEIGHTS.values())
+    families = (suite or suite_of("core")).families
+    total = sum(WEIGHTS.get(name, 1.0) for name in families)
     prints = {fingerprint(item.prompt) for item in holdout}
     numbers = frozenset().union(*(distinctive_numbers(item.prompt) for item in holdout))
     rows: list[Row] = []
     refused = dict.fromkeys(REASONS, 0)
     drawn = 0
-    for place, (name, family) in enumerate(FAMILIES.items()):
-        wanted = round(count * WEIGHTS[name] / total)
-        if place == len(FAMILIES) - 1:
+    for place, (name, family) in enumerate(families.items()):
+        wanted = round(count * WEIGHTS.get(name, 1.0) / total)
+        if place == len(families) - 1:
             wanted = count - len(rows)
         admitted = 0
         for draw in range(wanted * 20):
@@ -69,7 +71,7 @@ def build_rows(
                 break
             drawn += 1
             item = family.generate(seed * 1_000_003 + draw, split)
-            reason = _refusal(item, prints, numbers)
+            reason = _refusal(item, family.schema, prints, numbers)
             if reason:
                 refused[reason] += 1
                 continue
@@ -87,7 +89,7 @@ def build_rows(
         len(rows),
         drawn,
         refused,
-        {name: sum(row.family == name for row in rows) for name in FAMILIES},
+        {name: sum(row.family == name for row in rows) for name in families},
         len({row.template for row in rows}),
     )
     return rows, report
@@ -112,13 +114,15 @@ def to_row(item: Item, system: str) -> Row:
     )
 
 
-def _refusal(item: Item, prints: set[str], numbers: frozenset[str]) -> str | None:
+def _refusal(
+    item: Item, schema: Schema | None, prints: set[str], numbers: frozenset[str]
+) -> str | None:
     if fingerprint(item.prompt) in prints:
         return "repeated"
     if distinctive_numbers(item.prompt) & numbers:
         return "holdout number"
     if not verify(item, item.answer).ok:
         return "wrong"
-    if not offers(item.prompt, item.gold):
+    if not offers(item, schema):
         return "outside its grammar"
     return None

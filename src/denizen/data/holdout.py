@@ -1,38 +1,48 @@
-"""The frozen holdout: carried as a file with a fixed SHA-256, never generated at run time.
+"""The frozen holdout: carried as files with a fixed SHA-256, never generated at run time.
 
-Contract: `load_holdout()` gives every item after checking the hash; `stratified(items, n)` a fixed
-sample with each family in proportion.  `python -m denizen.data.holdout` freezes it anew (a change
-of the exam, done once per version and reviewed).
+Contract: `load_holdout()` gives every item after checking the hashes (the core families' exam and
+the wide one of all others); `stratified(items, n)` a fixed sample with each family in proportion.
+`python -m denizen.data.holdout wide` freezes a file anew (a change of the exam, done once per
+version and reviewed).
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from importlib.resources import files
 from pathlib import Path
 
 from denizen.project.atomic import atomic_path
 from denizen.project.errors import ArtefactError
 from denizen.project.hashing import sha256_bytes, sha256_file
-from denizen.tasks import FAMILIES, Item, find_spans, offers, verify
+from denizen.tasks import CORE, FAMILIES, Item, find_spans, offers, verify
 
-NAME = "holdout-v1.jsonl"
-SHA256 = "506246a558ba0d97617a41702acb2a1daba582f6bb5b1c653d9baef8737f2272"
-PER_FAMILY = 72
+# File and SHA-256 of each part of the exam.
+PARTS = {
+    "core": (
+        "holdout-v1.jsonl",
+        "506246a558ba0d97617a41702acb2a1daba582f6bb5b1c653d9baef8737f2272",
+    ),
+}
+PER_FAMILY = {"core": 72, "wide": 40}
 MECHANICS = 126
 
 
 def load_holdout() -> list[Item]:
-    """All frozen items; raises ArtefactError if the file is not the frozen one."""
-    data = (files("denizen.data") / "assets" / NAME).read_bytes()
-    found = sha256_bytes(data)
-    if found != SHA256:
-        raise ArtefactError(
-            f"the holdout is not the frozen one: SHA-256 {found[:16]}, expected {SHA256[:16]}",
-            where=NAME,
-            fix="reinstall denizen; an edited exam proves nothing",
-        )
-    return [Item.from_json(json.loads(line)) for line in data.decode("utf-8").splitlines()]
+    """All frozen items; raises ArtefactError if a file is not the frozen one."""
+    items = []
+    for name, sha256 in PARTS.values():
+        data = (files("denizen.data") / "assets" / name).read_bytes()
+        found = sha256_bytes(data)
+        if found != sha256:
+            raise ArtefactError(
+                f"the holdout is not the frozen one: SHA-256 {found[:16]}, expected {sha256[:16]}",
+                where=name,
+                fix="reinstall denizen; an edited exam proves nothing",
+            )
+        items += [Item.from_json(json.loads(line)) for line in data.decode("utf-8").splitlines()]
+    return items
 
 
 def stratified(items: list[Item], count: int) -> list[Item]:
@@ -55,15 +65,17 @@ def stratified(items: list[Item], count: int) -> list[Item]:
     return [item for item in items if item.id in chosen]
 
 
-def freeze() -> list[Item]:
-    """Generate the holdout: all templates of every family in turn, no question twice."""
+def freeze(part: str) -> list[Item]:
+    """Generate a part: all templates of each of its families in turn, no question twice."""
     frozen: list[Item] = []
     for name, family in FAMILIES.items():
-        wanted = MECHANICS if name == "mechanics" else PER_FAMILY
+        if (name in CORE) != (part == "core"):
+            continue
+        wanted = MECHANICS if name == "mechanics" else PER_FAMILY[part]
         pools: dict[str, list[Item]] = {}
         for seed in range(wanted * 40):
             item = family.generate(seed, "holdout")
-            if verify(item, item.answer).ok and offers(item.prompt, item.gold) and _plain(item):
+            if verify(item, item.answer).ok and offers(item, family.schema) and _plain(item):
                 pools.setdefault(item.template, []).append(item)
         frozen += _round_robin(pools, wanted)
     return frozen
@@ -90,9 +102,11 @@ def _round_robin(pools: dict[str, list[Item]], wanted: int) -> list[Item]:
 
 
 def main() -> None:
-    """Write the asset and print its hash."""
-    target = Path(__file__).with_name("assets") / NAME
-    items = freeze()
+    """Write a part's asset and print its hash."""
+    part = sys.argv[1] if sys.argv[1:] in (["core"], ["wide"]) else sys.exit("core or wide?")
+    name = PARTS[part][0] if part in PARTS else f"holdout-{part}-v1.jsonl"
+    target = Path(__file__).with_name("assets") / name
+    items = freeze(part)
     with atomic_path(target) as temporary:
         lines = (json.dumps(i.to_json(), ensure_ascii=False, sort_keys=True) for i in items)
         temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8")

@@ -44,7 +44,7 @@ from denizen.project import Artefact, Bar, Config, ConfigError, Run, Store, Work
 from denizen.project.machine import facts, peak_rss_bytes
 from denizen.project.store import StageRecord
 from denizen.protocols import load_swaps, swap_sample
-from denizen.tasks import grammar_for, verify
+from denizen.tasks import suite_of, verify
 from denizen.train import ChoiceCut, fine_tune, tabulate
 
 STAGES = (
@@ -97,8 +97,9 @@ class MainLine:
                 where="model.base",
                 fix="choose a model that `denizen models list` marks as training",
             )
-        items = load_holdout()
-        self.holdout = items
+        self.suite = suite_of(config.data.families)
+        self.holdout = load_holdout()
+        items = [item for item in self.holdout if item.family in self.suite.names]
         self.sample = items if full else stratified(items, config.data.sample)
         self.sample_hash = content_hash([item.to_json() for item in self.sample])
         self.done: dict[str, StageRecord] = {}
@@ -175,6 +176,7 @@ class MainLine:
             "rows": str(data.rows),
             "seed": str(data.seed),
             "near_match": str(data.near_match),
+            "families": ",".join(self.suite.names),
             "holdout": content_hash([i.to_json() for i in self.holdout]),
             "system": SYSTEM,
             "code": code_hash("protocols", "tasks", "data"),
@@ -182,7 +184,12 @@ class MainLine:
 
         def body(bar: Bar) -> Any:
             rows, report = build_rows(
-                data.rows, data.seed, self.holdout, system=SYSTEM, on_row=bar.advance
+                data.rows,
+                data.seed,
+                self.holdout,
+                suite=self.suite,
+                system=SYSTEM,
+                on_row=bar.advance,
             )
             leaks = check_leaks(rows, self.holdout, data.near_match)
             with self.store.making("rows", "train.jsonl", inputs, asdict(report)) as (path, made):
@@ -223,7 +230,9 @@ class MainLine:
                 [row.messages for row in rows],
                 max_length=self.config.train.max_length,
                 drop_budget=self.config.train.drop_budget,
-                cut=ChoiceCut(tokenizer, self.config.train.choice_cut, self.config.data.seed),
+                cut=ChoiceCut(
+                    tokenizer, self.suite, self.config.train.choice_cut, self.config.data.seed
+                ),
             )
 
             def on_step(step: int, total: int, point: Any) -> None:
@@ -382,7 +391,7 @@ class MainLine:
 
     def _prompts(self, tokenizer: Any, items: Any, system: str) -> tuple[list[str], list[str]]:
         prompts = [render_prompt(tokenizer, conversation(i.prompt, system=system)) for i in items]
-        return prompts, [grammar_for(item.prompt) for item in items]
+        return prompts, [self.suite.grammar(item.prompt) for item in items]
 
     def _score_checkpoint(
         self,

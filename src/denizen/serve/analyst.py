@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from denizen.models import SYSTEM, Completion, LlamaEngine
-from denizen.tasks import ToolError, evaluate, find_call, grammar_for
+from denizen.tasks import Suite, ToolError, evaluate, find_call
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,10 @@ class Answer:
 class Analyst:
     """A loaded release."""
 
-    def __init__(self, gguf: Path, *, context: int = 2048, max_new_tokens: int = 128) -> None:
+    def __init__(
+        self, gguf: Path, suite: Suite, *, context: int = 2048, max_new_tokens: int = 128
+    ) -> None:
+        self._suite = suite
         self._engine = LlamaEngine(gguf, context=context)
         self._max = max_new_tokens
 
@@ -44,7 +47,7 @@ class Analyst:
         """Answer one question."""
         question = question.strip()
         done = self._engine.complete(
-            chat_prompt(question), max_tokens=self._max, grammar=grammar_for(question)
+            chat_prompt(question), max_tokens=self._max, grammar=self._suite.grammar(question)
         )
         return compose(question, done)
 

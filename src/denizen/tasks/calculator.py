@@ -1,15 +1,19 @@
 """The calculator: reads one call `tool(name=value; name=value)` and evaluates it exactly.
 
 Calls stand between <calc> and </calc> in an answer.  Values are the quantities of the question,
-copied as written; this module parses their units and hands them to the tool.  Anything that is
-not a well-formed call of a known tool with arguments of the right kind raises ToolError.
+copied as written; this module parses their units and hands them to the tool.  Nothing is ever
+given to Python's own evaluator: a call is data of bounded length and figures, and anything
+that is not a well-formed call of a known tool with arguments of the right kind raises ToolError.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from denizen.tasks.catalogue import Argument, Parameter, Result, Tool, ToolError
 from denizen.tasks.quantities import QuantityError, parse_quantity
@@ -17,6 +21,12 @@ from denizen.tasks.quantities import QuantityError, parse_quantity
 CALC_OPEN, CALC_CLOSE = "<calc>", "</calc>"
 _CALL = re.compile(r"^\s*([a-z0-9_]+)\((.*)\)\s*$", re.DOTALL)
 _TAGGED = re.compile(r"<calc>(.*?)(?:</calc>|$)", re.DOTALL)
+# Bounds of the sandbox: every tool is closed-form, so these bound its time as well (a test gives
+# each tool the worst that fits).  No figure of DeFi needs more than 256 bits.
+MAX_CALL = 20_000
+MAX_ARGUMENTS = 24
+MAX_VALUE = Decimal(1 << 256)
+MAX_PLACES = 40
 
 
 @dataclass(frozen=True)
@@ -51,15 +61,19 @@ def find_call(answer: str) -> str | None:
 
 def parse_call(text: str) -> Call:
     """Read `tool(a=1; b=2)`; raises ToolError saying what is wrong."""
+    if len(text) > MAX_CALL:
+        raise ToolError(f"a call of {len(text)} characters is longer than {MAX_CALL}")
     match = _CALL.match(text)
     if match is None:
-        raise ToolError(f"{text!r} is not a call such as v2_in(in=4.5 WETH; ...)")
+        raise ToolError(f"{text[:200]!r} is not a call such as v2_in(in=4.5 WETH; ...)")
     arguments = []
     for piece in filter(None, (p.strip() for p in match.group(2).split(";"))):
         name, equals, value = piece.partition("=")
         if not equals:
-            raise ToolError(f"argument {piece!r} of {match.group(1)} has no '='")
+            raise ToolError(f"argument {piece[:80]!r} of {match.group(1)} has no '='")
         arguments.append((name.strip(), value.strip()))
+    if len(arguments) > MAX_ARGUMENTS:
+        raise ToolError(f"{len(arguments)} arguments are more than any tool takes")
     return Call(match.group(1), tuple(arguments))
 
 
@@ -81,12 +95,42 @@ def evaluate(call: Call | str) -> Result:
         raise ToolError(f"{tool.name}: {error}") from error
 
 
+def call_tool(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool call as JSON interfaces make it; never raises on bad arguments.
+
+    The answer is {"ok": true, "values", "text", "derivation"} or {"ok": false, "error"}, the error
+    worded so that a model can mend its call.
+    """
+    try:
+        tool = catalogue().get(name)
+        if tool is None:
+            raise ToolError(f"there is no tool {name!r}; known: {', '.join(catalogue())}")
+        names = [p.name for p in tool.parameters]
+        unknown, missing = set(arguments) - set(names), set(names) - set(arguments)
+        if unknown or missing:
+            wrong = [*(f"no argument {n!r}" for n in sorted(unknown))]
+            wrong += [f"missing {n!r}" for n in sorted(missing)]
+            raise ToolError(f"{name}: {'; '.join(wrong)}; it takes {', '.join(names)}")
+        for key, value in arguments.items():
+            if not isinstance(value, str):
+                raise ToolError(f"{name}: {key} is text with its unit, such as '4.5 WETH'")
+        result = evaluate(Call(name, tuple((n, arguments[n]) for n in names)))
+    except ToolError as error:
+        return {"ok": False, "error": str(error)}
+    return {
+        "ok": True,
+        "values": dict(result.values),
+        "text": result.text,
+        "derivation": list(result.derivation),
+    }
+
+
 def _argument(tool: Tool, parameter: Parameter, text: str) -> Argument:
     if parameter.choices:
         if text not in parameter.choices:
             raise ToolError(
                 f"{tool.name}: {parameter.name} is one of {', '.join(parameter.choices)}, "
-                f"not {text!r}"
+                f"not {text[:80]!r}"
             )
         return text
     try:
@@ -94,5 +138,11 @@ def _argument(tool: Tool, parameter: Parameter, text: str) -> Argument:
     except QuantityError as error:
         raise ToolError(f"{tool.name}: {parameter.name}: {error}") from error
     if parameter.kind not in quantity.kinds:
-        raise ToolError(f"{tool.name}: {parameter.name} wants {parameter.kind}, got {text!r}")
+        raise ToolError(f"{tool.name}: {parameter.name} wants {parameter.kind}, got {text[:80]!r}")
+    if parameter.kind not in ("hex", "address"):
+        places = -int(quantity.value.as_tuple().exponent)
+        if abs(quantity.value) >= MAX_VALUE or places > MAX_PLACES:
+            raise ToolError(
+                f"{tool.name}: {parameter.name} is past 256 bits or {MAX_PLACES} places"
+            )
     return quantity

@@ -8,7 +8,7 @@ parser, the decoding grammar and the description given to models that were not t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 from denizen.tasks.quantities import Kind, Quantity
@@ -37,7 +37,8 @@ class Result:
     `values` are canonical strings (integers in raw units, Decimals at fixed places, labels), equal
     exactly when two results mean the same; `text` is the sentence shown, `derivation` its steps,
     `headline` the key of the figure or label that answers the question, `number` that figure as a
-    person would say it (percent in points), if it is one.
+    person would say it (percent in points), if it is one.  `aliases` are other names of the right
+    label, `rivals` the labels that an answer must not claim beside it.
     """
 
     values: Mapping[str, str]
@@ -46,13 +47,15 @@ class Result:
     headline: str
     number: Decimal | None = None
     unit: str = ""
-    aliases: tuple[str, ...] = field(default=())
+    aliases: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Tool:
     """A named exact function: documentation, draft, parameters in call order, implementation.
 
+    `returns` says what each of the result's values is, with its unit.
     `draft` are the words that stand before a call of this tool.  They lie near what people ask:
     an untrained model leans the right way between "proceeds" and "cost", and the wrong way between
     "exact input" and "exact output".
@@ -63,6 +66,7 @@ class Tool:
     draft: str
     parameters: tuple[Parameter, ...]
     run: Callable[..., Result]
+    returns: Mapping[str, str]
 
     def signature(self) -> str:
         """For example `v2_in(in; a; b)`."""

@@ -9,7 +9,7 @@ left to the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations, product
 
 from denizen.tasks.calculator import (
@@ -22,32 +22,43 @@ from denizen.tasks.calculator import (
 )
 from denizen.tasks.catalogue import Parameter, Tool, ToolError
 from denizen.tasks.quantities import Kind, all_spans, parse_quantity
+from denizen.tasks.structured import Schema
+from denizen.tasks.types import Item
 
+# All that can be said when no tool's arguments are in the question.
+DECLINE = "This cannot be answered from what is given."
 # Beyond this many concrete calls of one tool the arguments are offered independently.
 MAX_CALLS = 400
 
 
-def grammar_for(question: str, tools: Mapping[str, Tool] | None = None) -> str:
-    """GBNF for the answer to `question`: for each tool that can be called, its draft and calls."""
+def grammar_for(question: str, tools: Mapping[str, Tool], schemas: Sequence[Schema] = ()) -> str:
+    """GBNF for the answer to `question`: for each tool that can be called, its draft and calls;
+    and for each schema its object, with quantities of the question."""
     spans = _spans_by_kind(question)
     answers: list[str] = []
     kinds: set[Kind] = set()
-    for tool in (tools or catalogue()).values():
+    for tool in tools.values():
         calls, used = _call_rules(tool, spans)
         kinds |= used
         if calls:
             head = _quote(f"{tool.draft}. {CALC_OPEN}")
             answers.append(f'{head} ({" | ".join(calls)}) "{CALC_CLOSE}"')
-    lines = [f"root ::= {' | '.join(answers)}"]
+    rules: list[str] = []
     for kind in sorted(kinds):
-        lines.append(f"{kind} ::= {' | '.join(_quote(s) for s in dict.fromkeys(spans[kind]))}")
-    return "\n".join(lines) + "\n"
+        rules.append(f"{kind} ::= {' | '.join(_quote(s) for s in dict.fromkeys(spans[kind]))}")
+    for number, schema in enumerate(schemas):
+        if made := schema.grammar(question, f"object{number}"):
+            answers.append(f"object{number}")
+            rules += [rule for rule in made if rule not in rules]
+    return "\n".join([f"root ::= {' | '.join(answers) or _quote(DECLINE)}", *rules]) + "\n"
 
 
-def offers(question: str, call: str) -> bool:
-    """Whether the grammar of `question` can produce `call`."""
-    parsed = parse_call(call)
-    spans = _spans_by_kind(question)
+def offers(item: Item, schema: Schema | None = None) -> bool:
+    """Whether the grammar of an item's question can produce its gold answer."""
+    spans = _spans_by_kind(item.prompt)
+    if schema is not None:
+        return schema.offers(item.prompt, item.gold)
+    parsed = parse_call(item.gold)
     for parameter, (_, value) in zip(
         catalogue()[parsed.tool].parameters, parsed.arguments, strict=True
     ):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from denizen.tasks.calculator import catalogue
 from denizen.tasks.catalogue import describe
+from denizen.tasks.suite import Suite
 
 
-def catalogue_prompt(system: str) -> str:
+def catalogue_prompt(system: str, suite: Suite) -> str:
     """System prompt for an untrained model: role, answer format, every tool and argument."""
     return (
         f"{system} Answer with a few words of draft, then exactly one calculator call:\n"
         "draft. <calc>tool(name=value; name=value)</calc>\n"
         "Copy quantities exactly as the user wrote them; the calculator does all arithmetic. "
-        f"Tools:\n{describe(catalogue())}"
+        f"Tools:\n{describe(suite.tools)}"
     )

@@ -1,8 +1,8 @@
 """Quantities as people write them: "4.5 WETH", "$21.7M", "0.05%", "7 days", "3,250 USDC per ETH".
 
-`find_spans` lists every quantity of a text exactly as written; `parse_quantity` gives its exact
-Decimal value and unit.  The model copies spans and never converts them: expanding "87k" or "21.7M"
-is this module's work, because a small model gets it wrong.
+`find_spans` lists every quantity of a text exactly as written, addresses, hex data and multiples
+("3x") included; `parse_quantity` gives its exact Decimal value and unit.  The model copies spans
+and never converts them: expanding "87k" is this module's work, a small model gets it wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-Kind = Literal["amount", "percent", "period", "price", "number", "integer"]
+Kind = Literal[
+    "amount", "percent", "period", "price", "number", "integer", "multiple", "address", "hex"
+]
 
 # Two capitals make a token symbol, except in the jargon that follows figures.
 _JARGON = r"(?!(?:LP\w*|APR|APY|IL|TVL|AMM|NFT|ROI|USD|MEV)\b)"
@@ -20,22 +22,32 @@ _TOKEN = rf"(?:{_JARGON}[A-Za-z]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*)"
 _NUMBER = r"[-\u2212]?\$?\d+(?:,\d{3})*(?:\.\d+)?"
 _SCALE = r"(?:[ ]?(?:thousand|million|billion|trillion|bn|mm)\b|[kKmMbBT](?![A-Za-z0-9]))?"
 _TAIL = (
-    r"(?:[ ]?%|[ ]?(?:bps|bp)\b|[ ]?(?:days?|hours?|hrs?|weeks?|months?|years?)\b"
-    r"|[hdw](?![A-Za-z0-9])"
+    r"(?:[ ]?%|[ ]?(?:bps|bp)\b"
+    r"|[ ]?(?:seconds?|secs?|minutes?|days?|hours?|hrs?|weeks?|months?|years?)\b"
+    r"|[hdwx](?![A-Za-z0-9])"
     rf"|[ ]{_TOKEN}(?:(?:[ ]?/[ ]?|[ ]per[ ]){_TOKEN})?)?"
 )
-_SPAN = re.compile(rf"(?<![A-Za-z0-9_,$])(?<!\d\.){_NUMBER}{_SCALE}{_TAIL}(?![A-Za-z0-9_])")
+_SPAN = re.compile(
+    r"(?<![A-Za-z0-9_])0x(?:[0-9a-fA-F]{2}){4,}(?![A-Za-z0-9_])"
+    rf"|(?<![A-Za-z0-9_,$])(?<!\d\.){_NUMBER}{_SCALE}{_TAIL}(?![A-Za-z0-9_])"
+)
+_HEX = re.compile(r"0x(?:[0-9a-fA-F]{2}){4,}")
+# Longer data is refused: the largest honest transaction of a question is far shorter.
+MAX_HEX = 8192
+MAX_TEXT = 200
 _PARTS = re.compile(
     r"^(?P<sign>[-\u2212]?)(?P<usd>\$?)(?P<digits>\d+(?:,\d{3})*(?:\.\d+)?)\s?"
     r"(?P<scale>thousand|million|billion|trillion|bn|mm|[kKmMbBT](?![A-Za-z0-9]))?\s?"
-    rf"(?:(?P<percent>%)|(?P<bps>bps?)|(?P<period>days?|hours?|hrs?|weeks?|months?|years?|[hdw])"
+    r"(?:(?P<percent>%)|(?P<bps>bps?)|(?P<multiple>x(?![A-Za-z0-9]))"
+    r"|(?P<period>seconds?|secs?|minutes?|days?|hours?|hrs?|weeks?|months?|years?|[hdw])"
     rf"|(?P<base>{_TOKEN})(?:\s?(?:/|per)\s?(?P<per>{_TOKEN}))?)?$"
 )
 _SCALES = {
     "k": 10**3, "thousand": 10**3, "m": 10**6, "mm": 10**6, "million": 10**6,
     "b": 10**9, "bn": 10**9, "billion": 10**9, "t": 10**12, "trillion": 10**12,
 }  # fmt: skip
-_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 730, "y": 24 * 365}
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "mo": 730, "y": 24 * 365}
+_SECONDS = {"s": 1, "mi": 60}
 
 _RAW = 1_000
 _SIX = ("USDC", "USDT", "PYUSD", "EURC", "USDG", "XAUT")
@@ -46,12 +58,22 @@ class QuantityError(ValueError):
     """A text is not a quantity this module can read; the message says which."""
 
 
+_OWN_KIND: dict[str, frozenset[Kind]] = {
+    "%": frozenset({"percent"}),
+    "days": frozenset({"period"}),
+    "x": frozenset({"multiple"}),
+    "address": frozenset({"address", "hex"}),
+    "hex": frozenset({"hex"}),
+}
+
+
 @dataclass(frozen=True)
 class Quantity:
-    """An exact value with its unit: a token, "USD", "%", "days", or "" for a bare number.
+    """An exact value with its unit: a token, "USD", "%", "days", "x", or "" for a bare number.
 
     For a price "3,250 USDC per ETH" the unit is "USDC" and `per` is "ETH".  Percent and basis
-    points are held as fractions (0.05% is 0.0005); periods in days.
+    points are held as fractions (0.05% is 0.0005); periods in days.  An address or hex data has
+    the unit "address" or "hex" and its value as an integer.
     """
 
     text: str
@@ -62,8 +84,8 @@ class Quantity:
     @property
     def kinds(self) -> frozenset[Kind]:
         """The parameter kinds this span can fill."""
-        if self.unit in ("%", "days"):
-            return frozenset({"percent"} if self.unit == "%" else {"period"})
+        if self.unit in _OWN_KIND:
+            return _OWN_KIND[self.unit]
         if self.per:
             return frozenset({"price"})
         whole = self.value == self.value.to_integral_value() and self.unit != "USD"
@@ -95,9 +117,16 @@ def find_spans(text: str) -> list[str]:
 
 def parse_quantity(text: str) -> Quantity:
     """Read one quantity; raises QuantityError if the whole text is not one."""
-    match = _PARTS.match(text.strip())
+    text = text.strip()
+    if _HEX.fullmatch(text):
+        if len(text) > MAX_HEX:
+            raise QuantityError(f"hex data of {len(text)} characters is longer than {MAX_HEX}")
+        return Quantity(text, Decimal(int(text, 16)), "address" if len(text) == 42 else "hex")
+    match = _PARTS.match(text) if len(text) <= MAX_TEXT else None
     if match is None:
-        raise QuantityError(f"{text!r} is not a quantity such as '4.5 WETH', '$21.7M' or '0.05%'")
+        raise QuantityError(
+            f"{text[:80]!r} is not a quantity such as '4.5 WETH', '$21.7M' or '0.05%'"
+        )
     part = match.groupdict()
     value = Decimal(part["digits"].replace(",", ""))
     if part["scale"]:
@@ -109,7 +138,16 @@ def parse_quantity(text: str) -> Quantity:
     if part["bps"]:
         return Quantity(text, value / 10_000, "%")
     if part["period"]:
-        return Quantity(text, value * _HOURS[part["period"][0]] / 24, "days")
+        return Quantity(text, value * _hours(part["period"]) / 24, "days")
+    if part["multiple"]:
+        return Quantity(text, value, "x")
     if part["base"]:
         return Quantity(text, value, part["base"], part["per"] or "")
     return Quantity(text, value, "USD" if part["usd"] else "")
+
+
+def _hours(word: str) -> Decimal:
+    for prefix, seconds in _SECONDS.items():
+        if word.startswith(prefix):
+            return Decimal(seconds) / 3600
+    return Decimal(_HOURS["mo" if word.startswith("mo") else word[0]])

@@ -1,24 +1,25 @@
 """The exact verifier: one judgement for training rows, evaluation and serving.
 
 An answer with a calculator call is right when the call's exact result equals the gold result,
-whatever way the arguments were written (meaning, not strings).  An answer without a call is read
-as text: its figure must agree with the exact one to 0.1% (percent: 0.05 points), or it must name
-the right label.
+whatever way the arguments were written (meaning, not strings).  An object is right when every
+field's canonical value is.  An answer without a call is read as text (`reading.py`): its figure
+must agree with the exact one, in any unit and notation that means the same, or it must name the
+right label and no other; a question that cannot be answered wants just that said.
 """
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
 from functools import lru_cache
 
 from denizen.tasks.calculator import evaluate, find_call
 from denizen.tasks.catalogue import Result, ToolError
-from denizen.tasks.quantities import find_spans, parse_quantity
+from denizen.tasks.quantities import find_spans
+from denizen.tasks.reading import names_label, reads_figure, refuses
+from denizen.tasks.structured import Schema, SchemaError
 from denizen.tasks.types import Item, Verdict
 
-RELATIVE = Decimal("0.001")
-PERCENT_POINTS = Decimal("0.05")
+# The value of a Result whose question lacks what an answer needs (see tools/refusal.py).
+UNANSWERABLE = "unanswerable"
 
 
 @lru_cache(maxsize=4096)
@@ -29,10 +30,12 @@ def gold_result(gold: str) -> Result:
 
 def verify(item: Item, answer: str) -> Verdict:
     """Judge an answer to an item; never raises on bad answers."""
+    if item.form == "object":
+        return _verify_object(item, answer)
     gold = gold_result(item.gold)
     call = find_call(answer)
     if call is None:
-        return _verify_text(gold, answer)
+        return _verify_text(item, gold, answer)
     try:
         result = evaluate(call)
     except ToolError as error:
@@ -42,25 +45,31 @@ def verify(item: Item, answer: str) -> Verdict:
     return Verdict(False, 0.0, "another result", gold.text, result.text)
 
 
-def _verify_text(gold: Result, answer: str) -> Verdict:
+def _verify_text(item: Item, gold: Result, answer: str) -> Verdict:
     shown = " ".join(answer.split())
-    if gold.number is None:
-        ok = _names_label(gold, shown)
-        return Verdict(ok, float(ok), "label" if ok else "label not named", gold.text, shown)
-    numbers = [parse_quantity(span) for span in find_spans(shown)]
-    if not numbers:
-        return Verdict(False, 0.0, "no figure in the answer", gold.text, shown)
-    last = numbers[-1]
-    value = last.value * 100 if last.unit == "%" else last.value
-    slack = PERCENT_POINTS if gold.unit == "%" else abs(gold.number) * RELATIVE
-    same_sign = abs(value - gold.number) <= slack
-    # A loss may be told as -4.2% or as "a loss of 4.2%".
-    ok = same_sign or (gold.unit == "%" and abs(abs(value) - abs(gold.number)) <= slack)
-    reason = "figure within tolerance" if ok else f"figure {last.text!r} is off"
+    if gold.headline == UNANSWERABLE:
+        known = frozenset(find_spans(item.prompt))
+        ok, reason = refuses(gold, shown, known)
+    elif gold.number is None:
+        ok, reason = names_label(gold, shown)
+    else:
+        ok, reason = reads_figure(gold, shown)
     return Verdict(ok, float(ok), reason, gold.text, shown)
 
 
-def _names_label(gold: Result, answer: str) -> bool:
-    text = answer.lower()
-    labels = (gold.values[gold.headline], *gold.aliases)
-    return any(re.search(rf"(?<!\w){re.escape(label.lower())}(?!\w)", text) for label in labels)
+def _verify_object(item: Item, answer: str) -> Verdict:
+    schema = _schema(item.family)
+    try:
+        got = schema.parse(answer)
+    except SchemaError as error:
+        return Verdict(False, 0.0, str(error), item.gold, answer[:500])
+    wrong = schema.difference(schema.parse(item.gold), got)
+    return Verdict(wrong is None, float(wrong is None), wrong or "exact", item.gold, answer[:500])
+
+
+def _schema(family: str) -> Schema:
+    from denizen.tasks.families import FAMILIES
+
+    schema = FAMILIES[family].schema
+    assert schema is not None, f"family {family} has no schema"
+    return schema

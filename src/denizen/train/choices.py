@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from denizen.models import Message, Rendered, matcher_of
-from denizen.tasks import grammar_for
+from denizen.tasks import Suite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 class ChoiceCut:
     """Cuts a share of the rows after their last choice; a pure function of (row number, seed)."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, share: float, seed: int = 0) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, suite: Suite, share: float, seed: int = 0
+    ) -> None:
         import llguidance.hf
 
-        self._share, self._seed = share, seed
+        self._suite, self._share, self._seed = suite, share, seed
         self._table = llguidance.hf.from_tokenizer(tokenizer, n_vocab=len(tokenizer))
 
     def __call__(self, number: int, messages: list[Message], row: Rendered) -> Rendered:
@@ -44,7 +46,7 @@ class ChoiceCut:
 
     def last_choice(self, question: str, row: Rendered) -> int | None:
         """Position of the last answer token the grammar does not force; None outside it."""
-        matcher = matcher_of(self._table, grammar_for(question))
+        matcher = matcher_of(self._table, self._suite.grammar(question))
         position = row.supervised.index(True)
         last = None
         while not matcher.is_stopped() and position < len(row.input_ids):

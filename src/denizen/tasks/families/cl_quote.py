@@ -58,7 +58,9 @@ def generate(seed: int, split: Split) -> Item:
     gold = (
         f"cl_in(in={slots['amount_in']}; L={liquidity}; price={slots['price']}; fee={slots['fee']})"
     )
-    return make_item(draw, draw.ask(slots), gold, version=version, difficulty=2)
+    return make_item(
+        draw, draw.ask(slots), gold, version=version, difficulty=2 if tier in V3_TIERS else 3
+    )
 
 
 def near_misses(item: Item) -> tuple[str, ...]:
@@ -70,4 +72,13 @@ def near_misses(item: Item) -> tuple[str, ...]:
     )
 
 
-FAMILY = Family(NAME, "v3/v4 quotes at constant liquidity", ("in",), generate, near_misses)
+FAMILY = Family(
+    NAME,
+    "v3/v4 quotes at constant liquidity",
+    ("in",),
+    generate,
+    near_misses,
+    tools=("cl_in",),
+    levels=(2, 3),
+    versions=("v3", "v4"),
+)

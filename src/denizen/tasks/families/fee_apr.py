@@ -52,5 +52,11 @@ def near_misses(item: Item) -> tuple[str, ...]:
 
 
 FAMILY = Family(
-    NAME, "fee APR of a concentrated position", ("share", "liquidity"), generate, near_misses
+    NAME,
+    "fee APR of a concentrated position",
+    ("share", "liquidity"),
+    generate,
+    near_misses,
+    tools=("apr_share", "apr_liquidity"),
+    levels=(2, 3),
 )

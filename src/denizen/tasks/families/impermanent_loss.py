@@ -51,4 +51,7 @@ FAMILY = Family(
     ("full_range", "range"),
     generate,
     near_misses,
+    tools=("il_full", "il_range"),
+    levels=(1, 3),
+    versions=("v2", "v3", "v4"),
 )

@@ -32,7 +32,8 @@ def generate(seed: int, split: Split) -> Item:
         gold = f"fact(version={version}; topic={draw.kind})"
     slots["version"] = say_version(rng, version)
     prompt = draw.ask(slots)
-    return make_item(draw, prompt, gold, version=version, difficulty=1, pool="")
+    hard = 2 if draw.kind == "tick_spacing" else 1
+    return make_item(draw, prompt, gold, version=version, difficulty=hard, pool="")
 
 
 def near_misses(item: Item) -> tuple[str, ...]:
@@ -46,4 +47,13 @@ def near_misses(item: Item) -> tuple[str, ...]:
     return tuple(answer(miss) for miss in misses)
 
 
-FAMILY = Family(NAME, "mechanics of Uniswap v2, v3 and v4", KINDS, generate, near_misses)
+FAMILY = Family(
+    NAME,
+    "mechanics of Uniswap v2, v3 and v4",
+    KINDS,
+    generate,
+    near_misses,
+    tools=("fact", "spacing"),
+    levels=(1, 2),
+    versions=VERSIONS,
+)

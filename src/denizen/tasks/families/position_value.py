@@ -37,7 +37,7 @@ def generate(seed: int, split: Split) -> Item:
         f"value(L={liquidity}; lower={slots['lower']}; upper={slots['upper']}; "
         f"price={slots['price']})"
     )
-    return make_item(draw, draw.ask(slots), gold, version=version, difficulty=2)
+    return make_item(draw, draw.ask(slots), gold, version=version, difficulty=2 if inside else 3)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:
@@ -54,5 +54,12 @@ def near_misses(item: Item) -> tuple[str, ...]:
 
 
 FAMILY = Family(
-    NAME, "amounts and value of a concentrated position", ("value",), generate, near_misses
+    NAME,
+    "amounts and value of a concentrated position",
+    ("value",),
+    generate,
+    near_misses,
+    tools=("value",),
+    levels=(2, 3),
+    versions=("v3", "v4"),
 )

@@ -36,7 +36,9 @@ def generate(seed: int, split: Split) -> Item:
     }[where]
     slots = {"now": now, "lower": lower, "upper": upper, "pair": pool.name}
     gold = f"range(now={now}; lower={lower}; upper={upper})"
-    return make_item(draw, draw.ask(slots), gold, version="v3", difficulty=1)
+    return make_item(
+        draw, draw.ask(slots), gold, version="v3", difficulty=1 if draw.kind == "price" else 2
+    )
 
 
 def near_misses(item: Item) -> tuple[str, ...]:
@@ -50,4 +52,12 @@ def near_misses(item: Item) -> tuple[str, ...]:
     )
 
 
-FAMILY = Family(NAME, "in, below or above range", ("price", "tick"), generate, near_misses)
+FAMILY = Family(
+    NAME,
+    "in, below or above range",
+    ("price", "tick"),
+    generate,
+    near_misses,
+    tools=("range",),
+    versions=("v3",),
+)

@@ -55,7 +55,9 @@ def generate(seed: int, split: Split) -> Item:
         next((s for s in spans if s.split(" ")[0] == str(a)), str(a)) for a in (amount0, amount1)
     )
     gold = f"event(version={version}; amount0={first}; amount1={second})"
-    return make_item(draw, prompt, gold, version=version, difficulty=2, pool=pool.name)
+    return make_item(
+        draw, prompt, gold, version=version, difficulty=1 if version == "v3" else 2, pool=pool.name
+    )
 
 
 def near_misses(item: Item) -> tuple[str, ...]:
@@ -70,4 +72,13 @@ def near_misses(item: Item) -> tuple[str, ...]:
     )
 
 
-FAMILY = Family(NAME, "direction of a raw v3/v4 Swap event", ("event",), generate, near_misses)
+FAMILY = Family(
+    NAME,
+    "direction of a raw v3/v4 Swap event",
+    ("event",),
+    generate,
+    near_misses,
+    tools=("event",),
+    levels=(1, 2),
+    versions=("v3", "v4"),
+)

@@ -34,7 +34,7 @@ def generate(seed: int, split: Split) -> Item:
     prompt = draw.ask(slots)
     a, b = (own, far) if prompt.index(own) < prompt.index(far) else (far, own)
     gold = f"v2_{draw.kind}({draw.kind}={traded}; a={a}; b={b})"
-    return make_item(draw, prompt, gold, version="v2", difficulty=1)
+    return make_item(draw, prompt, gold, version="v2", difficulty=1 if draw.kind == "in" else 2)
 
 
 def near_misses(item: Item) -> tuple[str, ...]:
@@ -46,5 +46,11 @@ def near_misses(item: Item) -> tuple[str, ...]:
 
 
 FAMILY = Family(
-    NAME, "Uniswap v2 swap quotes with price impact", ("in", "out"), generate, near_misses
+    NAME,
+    "Uniswap v2 swap quotes with price impact",
+    ("in", "out"),
+    generate,
+    near_misses,
+    tools=("v2_in", "v2_out"),
+    versions=("v2",),
 )

@@ -13,6 +13,7 @@ from denizen.tasks.quantities import Quantity
 from denizen.tasks.tools.display import percent
 
 VERSIONS = ("v2", "v3", "v4")
+SIDES = ("sold token0 for token1", "sold token1 for token0")
 TOPICS = (
     "swap_fee",
     "max_fee",
@@ -38,7 +39,14 @@ def fact(version_: str, topic_: str) -> Result:
         found.value,
         (f"{found.note} ({found.source}, as of {found.as_of})",),
         "value",
+        rivals=_others(topic_, found.value),
     )
+
+
+def _others(topic: str, value: str) -> tuple[str, ...]:
+    """What the same topic answers in the other versions."""
+    values = (mechanics.fact(version, topic).value for version in VERSIONS)
+    return tuple(other for other in values if other != value)
 
 
 def tick_spacing(version_: str, fee_: Quantity) -> Result:
@@ -56,7 +64,7 @@ def tick_spacing(version_: str, fee_: Quantity) -> Result:
 def swap_event(version_: str, amount0_: Quantity, amount1_: Quantity) -> Result:
     """Direction and amounts of a raw Swap event."""
     event = uniswap_v4.classify_swap_event(version_, int(amount0_.value), int(amount1_.value))
-    side = "sold token0 for token1" if event.zero_for_one else "sold token1 for token0"
+    side = SIDES[0] if event.zero_for_one else SIDES[1]
     return Result(
         {
             "side": side,
@@ -70,6 +78,7 @@ def swap_event(version_: str, amount0_: Quantity, amount1_: Quantity) -> Result:
             else "v3 amounts are the pool's: positive is paid in",
         ),
         "side",
+        rivals=tuple(other for other in SIDES if other != side),
     )
 
 
@@ -82,6 +91,7 @@ FACT_TOOLS = (
         "fact",
         (_VERSION, Parameter("topic", f"one of {', '.join(TOPICS)}", choices=TOPICS)),
         fact,
+        {"version": "v2, v3 or v4", "topic": "as asked", "value": "the fact in words"},
     ),
     Tool(
         "spacing",
@@ -89,6 +99,12 @@ FACT_TOOLS = (
         "tick spacing",
         (_VERSION, Parameter("fee", "the fee tier, such as 0.05%", "percent")),
         tick_spacing,
+        {
+            "version": "v2, v3 or v4",
+            "topic": "tick_spacing",
+            "fee": "percent",
+            "value": "ticks",
+        },
     ),
     Tool(
         "event",
@@ -100,5 +116,6 @@ FACT_TOOLS = (
             Parameter("amount1", "amount1 of the event, a signed integer", "integer"),
         ),
         swap_event,
+        {"side": "which token was sold", "amount_in": "raw units", "amount_out": "raw units"},
     ),
 )

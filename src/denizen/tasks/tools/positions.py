@@ -120,6 +120,9 @@ def _apr(
     )
 
 
+STATUSES = ("in range", "below range", "above range")
+
+
 def range_status(now_: Quantity, lower_: Quantity, upper_: Quantity) -> Result:
     """Whether a position is in range (lower <= now < upper, as v3 has it)."""
     if not lower_.value < upper_.value:
@@ -135,6 +138,7 @@ def range_status(now_: Quantity, lower_: Quantity, upper_: Quantity) -> Result:
         told,
         (f"{lower_.value:f} <= {now_.value:f} < {upper_.value:f} is {status == 'in range'}",),
         "status",
+        rivals=tuple(other for other in STATUSES if other != status),
     )
 
 
@@ -159,6 +163,7 @@ POSITION_TOOLS = (
             Parameter("price", "current price, such as 3,250 USDC per ETH", "price"),
         ),
         position_value,
+        {"amount0": "raw units", "amount1": "raw units", "value": "quote token"},
     ),
     Tool(
         "il_full",
@@ -166,6 +171,7 @@ POSITION_TOOLS = (
         "impermanent loss, full range",
         (_ENTRY, _NOW),
         il_full,
+        {"il": "fraction, negative is a loss"},
     ),
     Tool(
         "il_range",
@@ -173,6 +179,7 @@ POSITION_TOOLS = (
         "impermanent loss, concentrated",
         (_ENTRY, _NOW, _LOWER, _UPPER),
         il_range,
+        {"il": "fraction, negative is a loss"},
     ),
     Tool(
         "apr_share",
@@ -180,6 +187,7 @@ POSITION_TOOLS = (
         "fee APR by share",
         (*_TRADED, Parameter("share", "share of the fees earned", "percent"), *_RANGE_VALUES),
         fee_apr,
+        {"apr": "fraction a year"},
     ),
     Tool(
         "apr_liquidity",
@@ -192,6 +200,7 @@ POSITION_TOOLS = (
             *_RANGE_VALUES,
         ),
         fee_apr_liquidity,
+        {"apr": "fraction a year"},
     ),
     Tool(
         "range",
@@ -199,5 +208,6 @@ POSITION_TOOLS = (
         "in range or not",
         (_NOW, _LOWER, _UPPER),
         range_status,
+        {"status": "in range, below range or above range"},
     ),
 )

@@ -116,6 +116,7 @@ SWAP_TOOLS = (
         "v2 proceeds",
         (Parameter("in", "the exact amount sold, with its token", "amount"), *_RESERVES),
         v2_quote_in,
+        {"out": "raw units", "token": "symbol", "impact": "fraction, fee excluded"},
     ),
     Tool(
         "v2_out",
@@ -123,6 +124,7 @@ SWAP_TOOLS = (
         "v2 cost",
         (Parameter("out", "the exact amount wanted, with its token", "amount"), *_RESERVES),
         v2_quote_out,
+        {"in": "raw units", "token": "symbol"},
     ),
     Tool(
         "cl_in",
@@ -135,5 +137,11 @@ SWAP_TOOLS = (
             Parameter("fee", "the pool's fee, such as 0.05%", "percent"),
         ),
         cl_quote,
+        {
+            "out": "raw units",
+            "token": "symbol",
+            "sqrt_price_next": "sqrtPriceX96",
+            "fee": "raw units of the token sold",
+        },
     ),
 )
