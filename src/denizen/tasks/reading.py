@@ -1,8 +1,8 @@
 """Answers in words: does a text state the exact figure, name the right label, or decline?
 
 Contract: a figure counts in every notation that means it (12.5%, 0.125, 1250 bps; 11,546.95 USDC,
-11.547k USDC; 11 546.95), to 0.1% (percentages: 0.05 points), in its own unit or none.  Another
-unit, a gain told as a loss, two figures joined by "or", a negated label or a second label are
+11.547k USDC; 11 546.95), to 0.1% (percentages: 0.5% of themselves, at most 0.05 points and never
+finer than two places are shown), in its own unit or none.  Another unit, a gain told as a loss, two figures joined by "or", a negated label or a second label are
 wrong.
 """
 
@@ -17,7 +17,8 @@ from denizen.tasks.catalogue import Result
 from denizen.tasks.quantities import Quantity, QuantityError, find_spans, parse_quantity
 
 RELATIVE = Decimal("0.001")
-PERCENT_POINTS = Decimal("0.05")
+PERCENT_RELATIVE = Decimal("0.005")
+PERCENT_POINTS = (Decimal("0.006"), Decimal("0.05"))
 DOLLAR_COINS = frozenset({"USDC", "USDT", "DAI", "GHO", "PYUSD", "USDS", "USDG", "crvUSD", "LUSD"})
 _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u202f'_](?=\d{3}(?!\d))")
 _PERCENT_WORD = re.compile(r"(?<=\d) ?(?:per ?cent|percent|pct)\b", re.IGNORECASE)
@@ -102,10 +103,12 @@ def _agrees(gold: Result, said: Quantity, text: str) -> bool:
 
 
 def _close_points(exact: Decimal, value: Decimal, text: str) -> bool:
-    if abs(value - exact) <= PERCENT_POINTS:
-        return not (exact < -PERCENT_POINTS and _GAIN.search(text) and not _LOSS.search(text))
+    least, most = PERCENT_POINTS
+    slack = max(least, min(most, abs(exact) * PERCENT_RELATIVE))
+    if abs(value - exact) <= slack:
+        return not (exact < -slack and _GAIN.search(text) and not _LOSS.search(text))
     # A loss may be told as -4.2% or as "a loss of 4.2%", never as a gain.
-    told_positive = exact < 0 < value and abs(value + exact) <= PERCENT_POINTS
+    told_positive = exact < 0 < value and abs(value + exact) <= slack
     return told_positive and not (_GAIN.search(text) and not _LOSS.search(text))
 
 
