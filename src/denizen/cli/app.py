@@ -24,7 +24,7 @@ VERBS = {
     "init": "Write a commented denizen.yaml.",
     "doctor": "Check this machine and say what to do.",
     "models": "Base models: list and pull.",
-    "protocols": "Exact Uniswap figures from the engine.",
+    "protocols": "The exact engine: quotes, facts, tools, certification.",
     "tasks": "Task families: list, sample, verify.",
     "data": "Training rows: build, scan against the holdout, card.",
     "train": "Run the main line up to a trained adapter.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from denizen.cli._common import (
     workspace_of,
 )
 
+if TYPE_CHECKING:
+    from denizen.evm.certificate import Certificate
+
 app = typer.Typer()
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "xllamacpp")
 _DISK_GIB = 4
@@ -27,6 +30,7 @@ def doctor(
     workspace: WorkspaceOption = None, config: ConfigOption = None, json: JsonOption = False
 ) -> None:
     """Check processor, memory, disk, libraries, model and workspace."""
+    from denizen.evm import certificate
     from denizen.models import cached, choose_precision, find_model
     from denizen.project.machine import available_bytes, facts
 
@@ -45,12 +49,20 @@ def doctor(
         _check("base model", True, f"{entry.id}: {'here' if cached(entry) else 'will be fetched'}"),
         _check("precision", True, choose_precision(settings.train.precision)),
         _check("workspace", True, str(place.root)),
+        _certified(certificate.find(place)),
     ]
     text = [f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"]
     text += [f"{'ok  ' if c['ok'] else 'LOOK'} {c['name']:<12}{c['text']}" for c in checks]
     emit({"machine": machine, "checks": checks}, json, "\n".join(text))
     if not all(c["ok"] for c in checks):
         raise typer.Exit(1)
+
+
+def _certified(found: Certificate | None) -> dict[str, Any]:
+    """The engine's certificate: LOOK if there is none for the engine that is installed."""
+    if found is None:
+        return _check("engine", False, "not certified; run `denizen protocols certify`")
+    return _check("engine", found.ok and found.current, found.line())
 
 
 def _check(name: str, ok: bool, text: str) -> dict[str, Any]:

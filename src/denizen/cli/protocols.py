@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from denizen.cli._common import JsonOption, emit
+from denizen.cli._common import JsonOption, WorkspaceOption, emit, workspace_of
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -18,6 +18,47 @@ def list_tools(json: JsonOption = False) -> None:
 
     value = {t.name: {"signature": t.signature(), "doc": t.doc} for t in catalogue().values()}
     emit(value, json, "\n".join(f"{v['signature']}\n    {v['doc']}" for v in value.values()))
+
+
+@app.command()
+def schema() -> None:
+    """The calculator's tools as JSON Schema, for function calling."""
+    import json
+
+    from denizen.tasks import catalogue, catalogue_schema
+
+    print(json.dumps(catalogue_schema(catalogue()), indent=1))
+
+
+@app.command()
+def certify(
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="One protocol; may be repeated (default: all).")
+    ] = None,
+    cases: Annotated[int, typer.Option(min=1, help="Cases for each protocol.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare the engine with real contract bytecode, case by case; exit code 1 if it differs."""
+    from denizen.evm import certificate
+    from denizen.project import Bar
+
+    chosen = protocol or list(certificate.RUNNERS)
+    place = workspace_of(workspace)
+    with Bar("certify", cases * len(chosen), quiet=json).shown() as bar:
+        made = certificate.certify(
+            chosen,
+            cases,
+            seed,
+            on_start=lambda name: bar.update(bar.done, name),
+            on_case=bar.advance,
+        )
+    certificate.save(made, place)
+    lines = [made.line(), *(m for o in made.outcomes for m in o["first_mismatches"])]
+    emit(made.to_json(), json, "\n".join(lines))
+    if not made.ok:
+        raise typer.Exit(1)
 
 
 @app.command()

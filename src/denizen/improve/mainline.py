@@ -27,7 +27,7 @@ from denizen.evaluate import (
     write_scores,
 )
 from denizen.export import Rounding, merge_adapter, modelfile, prove_tokens, write_gguf
-from denizen.improve.stages import Stages, code_hash
+from denizen.improve.stages import Stages
 from denizen.models import (
     SYSTEM,
     Generator,
@@ -40,7 +40,17 @@ from denizen.models import (
     load_tokenizer,
     render_prompt,
 )
-from denizen.project import Artefact, Bar, Config, ConfigError, Run, Store, Workspace, content_hash
+from denizen.project import (
+    Artefact,
+    Bar,
+    Config,
+    ConfigError,
+    Run,
+    Store,
+    Workspace,
+    content_hash,
+    source_hash,
+)
 from denizen.project.machine import facts, peak_rss_bytes
 from denizen.project.store import StageRecord
 from denizen.protocols import load_swaps, swap_sample
@@ -136,7 +146,7 @@ class MainLine:
     # -- stages ---------------------------------------------------------------------------------
 
     def _ground_truth(self) -> StageRecord:
-        inputs = {"sample": swap_sample.SHA256, "code": code_hash("protocols")}
+        inputs = {"sample": swap_sample.SHA256, "code": source_hash("protocols")}
 
         def body(bar: Bar) -> Any:
             swaps = load_swaps()
@@ -179,7 +189,7 @@ class MainLine:
             "families": ",".join(self.suite.names),
             "holdout": content_hash([i.to_json() for i in self.holdout]),
             "system": SYSTEM,
-            "code": code_hash("protocols", "tasks", "data"),
+            "code": source_hash("protocols", "tasks", "data"),
         }
 
         def body(bar: Bar) -> Any:
@@ -217,7 +227,7 @@ class MainLine:
             "train": content_hash(self.config.train.model_dump(mode="json")),
             "seed": str(self.config.data.seed),
             "quant": self.config.export.quant,
-            "code": code_hash("train", "models", "tasks", "export"),
+            "code": source_hash("train", "models", "tasks", "export"),
         }
 
         def body(bar: Bar) -> Any:
@@ -264,7 +274,7 @@ class MainLine:
 
     def _merge(self) -> StageRecord:
         adapter = self.stages.artefact(self.done["train"], "adapter")
-        inputs = {"adapter": adapter.hash, "base": self.files.hash, "code": code_hash("export")}
+        inputs = {"adapter": adapter.hash, "base": self.files.hash, "code": source_hash("export")}
 
         def body(bar: Bar) -> Any:
             with self.store.making("merged", "merged", inputs) as (path, made):
@@ -292,7 +302,7 @@ class MainLine:
             "merged": merged.hash,
             "quant": export.quant,
             "context": str(export.context),
-            "code": code_hash("export", "models"),
+            "code": source_hash("export", "models"),
         }
 
         def body(bar: Bar) -> Any:
@@ -357,7 +367,7 @@ class MainLine:
             "settings": content_hash(
                 [evaluation.alpha, evaluation.forgetting_margin, self.config.export.quant_margin]
             ),
-            "code": code_hash("evaluate"),
+            "code": source_hash("evaluate"),
         }
 
         def body(bar: Bar) -> Any:
@@ -386,7 +396,7 @@ class MainLine:
             "items": self.sample_hash,
             "prompt": content_hash(system),
             "tokens": str(self.config.evaluate.max_new_tokens),
-            "code": code_hash("tasks", "protocols", "models"),
+            "code": source_hash("tasks", "protocols", "models"),
         }
 
     def _prompts(self, tokenizer: Any, items: Any, system: str) -> tuple[list[str], list[str]]:

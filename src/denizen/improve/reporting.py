@@ -20,7 +20,8 @@ from denizen.evaluate.report import (
     TrainingPoint,
 )
 from denizen.evaluate.stats import wilson
-from denizen.project import Artefact
+from denizen.evm import certificate
+from denizen.project import Artefact, source_hash
 from denizen.protocols import swap_sample
 
 if TYPE_CHECKING:
@@ -144,13 +145,20 @@ def _lineage(line: MainLine, gguf: Artefact) -> tuple[Node, ...]:
     rows = line.stages.artefact(line.done["data"], "rows")
     adapter = line.stages.artefact(line.done["train"], "adapter")
     merged = line.stages.artefact(line.done["merge"], "merged")
+    proof = certificate.find(line.workspace)
     return (
         Node("real v4 swaps", "source", swap_sample.SHA256),
+        Node(
+            "exact engine",
+            "certificate" if proof else "not certified",
+            proof.hash if proof else source_hash("protocols"),
+            note=proof.line() if proof else "run `denizen protocols certify`",
+        ),
         Node(
             "holdout", "exam", line.sample_hash, note=f"{len(line.sample)} items, never trained on"
         ),
         Node(line.entry.id, "base model", line.files.hash),
-        Node("training rows", "rows", rows.hash, ("real v4 swaps",)),
+        Node("training rows", "rows", rows.hash, ("real v4 swaps", "exact engine")),
         Node("adapter", "LoRA", adapter.hash, ("training rows", line.entry.id)),
         Node("merged model", "float32", merged.hash, ("adapter", line.entry.id)),
         Node(gguf.path.name, "GGUF", gguf.hash, ("merged model",)),

@@ -9,28 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from denizen.project import Artefact, Bar, Run, Store, content_hash
-from denizen.project.hashing import sha256_file
 from denizen.project.store import StageRecord
 
 Body = Callable[[Bar], tuple[Mapping[str, Artefact], Mapping[str, Any]]]
-
-
-@cache
-def code_hash(*rooms: str) -> str:
-    """Hash of the source and assets of some rooms: changed code makes its stages anew."""
-    root = Path(str(files("denizen")))
-    found = []
-    for room in rooms:
-        for path in sorted((root / room).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                found.append([path.relative_to(root).as_posix(), sha256_file(path)])
-    return content_hash(found)
 
 
 class Stages:

@@ -14,7 +14,13 @@ from denizen.project.errors import (
     TrainingError,
     WorkspaceError,
 )
-from denizen.project.hashing import content_hash, sha256_bytes, sha256_file, sha256_tree
+from denizen.project.hashing import (
+    content_hash,
+    sha256_bytes,
+    sha256_file,
+    sha256_tree,
+    source_hash,
+)
 from denizen.project.progress import Bar
 from denizen.project.store import Artefact, Run, Store, find_run, list_runs
 from denizen.project.workspace import Workspace
@@ -46,4 +52,5 @@ __all__ = [
     "sha256_bytes",
     "sha256_file",
     "sha256_tree",
+    "source_hash",
 ]

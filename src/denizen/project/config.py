@@ -35,9 +35,7 @@ class ModelConfig(Section):
 class DataConfig(Section):
     """How much data is built."""
 
-    families: str = Field(
-        "core", description="task families: core, all, or names joined by commas"
-    )
+    families: str = Field("core", description="task families: core, all, or names joined by commas")
     rows: int = Field(1450, ge=1, le=1_000_000, description="training rows")
     sample: int = Field(
         200,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +40,15 @@ def content_hash(value: Any) -> str:
     """Hash of a JSON-serialisable value in canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return sha256_bytes(text.encode("utf-8"))
+
+
+@cache
+def source_hash(*rooms: str) -> str:
+    """Hash of the source and assets of some rooms: changed code makes what it made anew."""
+    root = Path(str(resources.files("denizen")))
+    found = []
+    for room in rooms:
+        for path in sorted((root / room).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.append([path.relative_to(root).as_posix(), sha256_file(path)])
+    return content_hash(found)
