@@ -23,7 +23,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m denizen.cli._render docs/cli.md
+	$(BIN)/python -m denizen.cli._render docs
 
 clean:
 	rm -rf $(VENV) .denizen build dist

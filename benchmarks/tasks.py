@@ -48,7 +48,7 @@ def measure() -> dict[str, Any]:
 
 def _numeric(items: list[Item]) -> list[tuple[Item, str]]:
     """Short numeric answers, right and 3% off in turn."""
-    pairs = []
+    pairs: list[tuple[Item, str]] = []
     for item in items:
         if item.form != "call":
             continue

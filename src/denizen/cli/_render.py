@@ -1,11 +1,12 @@
-"""The command line as Markdown, read from the commands themselves, so the page cannot go stale.
+"""Pages written from the code itself, so that they cannot go stale (`make docs`).
 
-Contract: `python -m denizen.cli._render FILE` writes the page whole or not at all (`make docs`);
-without FILE it goes to standard output.  A test compares the committed page with this.
+Contract: `python -m denizen.cli._render FOLDER` writes cli.md (every verb, argument and option) and
+calculator.json (the tools as JSON Schema) whole or not at all.  Tests compare the committed ones.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,10 +59,16 @@ def _parameters(command: Any) -> tuple[list[str], list[str]]:
     return arguments, lines
 
 
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        from denizen.project import atomic_write_text
+def calculator_json() -> str:
+    """The calculator's tools as JSON Schema."""
+    from denizen.tasks import catalogue, catalogue_schema
 
-        atomic_write_text(Path(sys.argv[1]), cli_markdown())
-    else:
-        sys.stdout.write(cli_markdown())
+    return json.dumps(catalogue_schema(catalogue()), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    from denizen.project import atomic_write_text
+
+    folder = Path(sys.argv[1])
+    atomic_write_text(folder / "cli.md", cli_markdown())
+    atomic_write_text(folder / "calculator.json", calculator_json())

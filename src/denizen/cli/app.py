@@ -26,6 +26,7 @@ VERBS = {
     "models": "Base models: list and pull.",
     "protocols": "The exact engine: quotes, facts, tools, certification.",
     "tasks": "Task families: list, sample, verify.",
+    "ingest": "Outside data into files: events of a chain.",
     "data": "Training rows: build, scan against the holdout, card.",
     "train": "Run the main line up to a trained adapter.",
     "eval": "Score base and specialist on the frozen holdout.",

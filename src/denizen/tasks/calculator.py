@@ -141,7 +141,7 @@ def _argument(tool: Tool, parameter: Parameter, text: str) -> Argument:
         raise ToolError(f"{tool.name}: {parameter.name} wants {parameter.kind}, got {text[:80]!r}")
     if parameter.kind not in ("hex", "address"):
         places = -int(quantity.value.as_tuple().exponent)
-        if abs(quantity.value) >= MAX_VALUE or places > MAX_PLACES:
+        if quantity.value.copy_abs() >= MAX_VALUE or places > MAX_PLACES:
             raise ToolError(
                 f"{tool.name}: {parameter.name} is past 256 bits or {MAX_PLACES} places"
             )

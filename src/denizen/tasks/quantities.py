@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 Kind = Literal[
@@ -27,14 +27,17 @@ _TAIL = (
     r"|[hdwx](?![A-Za-z0-9])"
     rf"|[ ]{_TOKEN}(?:(?:[ ]?/[ ]?|[ ]per[ ]){_TOKEN})?)?"
 )
+MAX_TEXT = 200
+MAX_DIGITS = MAX_TEXT + 40
 _SPAN = re.compile(
     r"(?<![A-Za-z0-9_])0x(?:[0-9a-fA-F]{2}){4,}(?![A-Za-z0-9_])"
     rf"|(?<![A-Za-z0-9_,$])(?<!\d\.){_NUMBER}{_SCALE}{_TAIL}(?![A-Za-z0-9_])"
 )
+# Wide enough for any text that is read: the default context would round at 28 digits.
+_WIDE = Context(prec=MAX_DIGITS)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2}){4,}")
 # Longer data is refused: the largest honest transaction of a question is far shorter.
 MAX_HEX = 8192
-MAX_TEXT = 200
 _PARTS = re.compile(
     r"^(?P<sign>[-\u2212]?)(?P<usd>\$?)(?P<digits>\d+(?:,\d{3})*(?:\.\d+)?)\s?"
     r"(?P<scale>thousand|million|billion|trillion|bn|mm|[kKmMbBT](?![A-Za-z0-9]))?\s?"
@@ -97,7 +100,7 @@ class Quantity:
 
     def raw(self) -> int:
         """The amount in the token's smallest unit (1.5 USDC is 1_500_000), rounded down."""
-        return int(self.value.scaleb(decimals_of(self.unit)))
+        return int(self.value.scaleb(decimals_of(self.unit), _WIDE))
 
 
 def decimals_of(token: str) -> int:
@@ -130,13 +133,13 @@ def parse_quantity(text: str) -> Quantity:
     part = match.groupdict()
     value = Decimal(part["digits"].replace(",", ""))
     if part["scale"]:
-        value *= _SCALES[part["scale"].lower()]
+        value = _WIDE.multiply(value, Decimal(_SCALES[part["scale"].lower()]))
     if part["sign"]:
-        value = -value
+        value = value.copy_negate()
     if part["percent"]:
-        return Quantity(text, value / 100, "%")
+        return Quantity(text, value.scaleb(-2, _WIDE), "%")
     if part["bps"]:
-        return Quantity(text, value / 10_000, "%")
+        return Quantity(text, value.scaleb(-4, _WIDE), "%")
     if part["period"]:
         return Quantity(text, value * _hours(part["period"]) / 24, "days")
     if part["multiple"]:

@@ -2,8 +2,8 @@
 
 Contract: a figure counts in every notation that means it (12.5%, 0.125, 1250 bps; 11,546.95 USDC,
 11.547k USDC; 11 546.95), to 0.1% (percentages: 0.5% of themselves, at most 0.05 points and never
-finer than two places are shown), in its own unit or none.  Another unit, a gain told as a loss, two figures joined by "or", a negated label or a second label are
-wrong.
+finer than two places are shown), in its own unit or none.  Another unit, a gain told as a loss, two
+figures joined by "or", a negated label or a second label are wrong.
 """
 
 from __future__ import annotations
@@ -95,10 +95,9 @@ def _agrees(gold: Result, said: Quantity, text: str) -> bool:
         return _close_points(exact, value * 100, text)
     # A bare number is percent points, or the fraction itself.
     points = _close_points(exact, value, text)
-    return (
-        points
-        or (abs(abs(value * 100) - abs(exact)) <= abs(exact) * RELATIVE
-        and _close_points(exact, value * 100, text))
+    return points or (
+        abs(abs(value * 100) - abs(exact)) <= abs(exact) * RELATIVE
+        and _close_points(exact, value * 100, text)
     )
 
 

@@ -141,7 +141,9 @@ def _one_object(text: str) -> dict[str, Any]:
         loaded = json.loads(
             body[start : end + 1], object_pairs_hook=_no_repeats, parse_constant=_refuse
         )
-    except (json.JSONDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise SchemaError("not valid JSON: nested too deeply") from error
+    except json.JSONDecodeError as error:
         raise SchemaError(f"not valid JSON: {error}") from error
     if not isinstance(loaded, dict):
         raise SchemaError("the answer is not a JSON object")
