@@ -55,11 +55,11 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
     return bytes(abi_encode(list(types), list(values)))
 
 
-def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
-    """ABI decoding; raises eth_abi's DecodingError on malformed data."""
+def decode(types: Sequence[str], data: bytes, *, strict: bool = True) -> tuple[Any, ...]:
+    """ABI decoding; raises eth_abi's DecodingError on malformed data, or, if strict, padding."""
     from eth_abi.abi import decode as abi_decode
 
-    return tuple(abi_decode(list(types), data))
+    return tuple(abi_decode(list(types), data, strict=strict))
 
 
 def calldata(signature: str, *values: Any) -> bytes:
@@ -70,7 +70,8 @@ def calldata(signature: str, *values: Any) -> bytes:
 def decode_error(data: bytes) -> str:
     """A revert's reason: Error(string), Panic(uint256), a custom error's selector, or nothing."""
     if data[:4] == _ERROR and len(data) > 4:
-        return str(decode(["string"], data[4:])[0])
+        # Old Solidity leaves dirt in the padding of a revert's reason.
+        return str(decode(["string"], data[4:], strict=False)[0])
     if data[:4] == _PANIC and len(data) > 4:
         return f"Panic(0x{int.from_bytes(data[4:36], 'big'):02x})"
     return "0x" + data[:4].hex() if data else "reverted without data"

@@ -30,6 +30,7 @@ RUNNERS: dict[str, str] = {
     "uniswap-v3": "denizen.evm.certify.uniswap_v3",
     "uniswap-v4": "denizen.evm.certify.uniswap_v4",
     "aave-v3": "denizen.evm.certify.aave_v3",
+    "balancer-v2": "denizen.evm.certify.balancer",
     "erc-4626": "denizen.evm.certify.erc4626",
 }
 NAME = "certificate.json"

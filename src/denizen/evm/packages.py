@@ -67,6 +67,12 @@ PACKAGES: dict[str, Package] = {
         "a7bd560885fa804a5233ceb8f9c4da4ef3336246590b6f35e4eaedef044a8679",
         "BUSL-1.1",
     ),
+    "balancer-v2": Package(
+        "@balancer-labs/v2-deployments",
+        "3.2.0",
+        "5000960a2028ab68ef68e16ba98d33e57b204eeda9ea308ff2bd08d7dde96585",
+        "GPL-3.0-only",
+    ),
     "openzeppelin": Package(
         "@openzeppelin/contracts",
         "5.7.0",
