@@ -73,7 +73,7 @@ def test_protocol_fee_takes_its_part() -> None:
     made = Pool(Q96, protocol_fee=4)
     made.mint("a", -60, 60, 10**18)
     made.swap(True, 10**12)
-    assert made.protocol0 == 3 * 10**9 // 4
+    assert made.protocol_fees0 == 3 * 10**9 // 4
 
 
 def test_v4_signs_are_the_swappers() -> None:

@@ -6,7 +6,9 @@ end take human prices and the two tokens' decimals.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from decimal import ROUND_FLOOR, Context, Decimal
+from functools import cache, lru_cache
 from math import isqrt
 
 from .fixed_point import MAX_UINT256, MathError
@@ -42,32 +44,60 @@ _RATIOS = (
 _WIDE = Context(prec=90, rounding=ROUND_FLOOR)
 
 
+@cache
+def _low_ratios() -> tuple[int, ...]:
+    """Products of the first eight ratios for every |tick| below 256: one look-up for eight steps.
+
+    Later ratios cannot be joined so: each product is cut to 128 bits before the next.
+    """
+    found = [1 << 128]
+    for magnitude in range(1, 256):
+        top = magnitude.bit_length() - 1
+        found.append(found[magnitude - (1 << top)] * _RATIOS[top] >> 128)
+    return tuple(found)
+
+
+@lru_cache(maxsize=1 << 16)
 def sqrt_price_at_tick(tick: int) -> int:
     """getSqrtPriceAtTick: sqrtPriceX96 of a tick, rounded up as the contract does."""
     if not MIN_TICK <= tick <= MAX_TICK:
         raise MathError(f"tick {tick} is outside {MIN_TICK}..{MAX_TICK}")
     magnitude = abs(tick)
-    ratio = 1 << 128
-    for bit, factor in enumerate(_RATIOS):
-        if magnitude >> bit & 1:
-            ratio = ratio * factor >> 128
+    ratio = _low_ratios()[magnitude & 255]
+    high, bit = magnitude >> 8, 8
+    while high:
+        if high & 1:
+            ratio = ratio * _RATIOS[bit] >> 128
+        high >>= 1
+        bit += 1
     if tick > 0:
         ratio = MAX_UINT256 // ratio
-    return (ratio + (1 << 32) - 1) >> 32
+    return (ratio + 0xFFFFFFFF) >> 32
+
+
+@cache
+def _prices_of_every_256th_tick() -> tuple[int, ...]:
+    return tuple(sqrt_price_at_tick.__wrapped__(t) for t in range(MIN_TICK, MAX_TICK + 1, 256))
+
+
+@cache
+def _prices_within_256_ticks() -> tuple[int, ...]:
+    """sqrt(1.0001)^0..256 as Q96."""
+    return tuple(sqrt_price_at_tick.__wrapped__(offset) for offset in range(257))
 
 
 def tick_at_sqrt_price(sqrt_price: int) -> int:
     """getTickAtSqrtPrice: the greatest tick whose sqrtPriceX96 is at most `sqrt_price`."""
     if not MIN_SQRT_PRICE <= sqrt_price < MAX_SQRT_PRICE:
         raise MathError(f"sqrtPriceX96 {sqrt_price} is outside the allowed range")
-    low, high = MIN_TICK, MAX_TICK
-    while low < high:
-        middle = (low + high + 1) // 2
-        if sqrt_price_at_tick(middle) <= sqrt_price:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    coarse = _prices_of_every_256th_tick()
+    index = bisect_right(coarse, sqrt_price) - 1
+    offset = bisect_right(_prices_within_256_ticks(), (sqrt_price << 96) // coarse[index]) - 1
+    # The quotient of two rounded prices may be off by one tick: the exact prices decide.
+    tick = MIN_TICK + 256 * index + offset
+    if tick > MAX_TICK or sqrt_price_at_tick(tick) > sqrt_price:
+        return tick - 1
+    return tick + 1 if sqrt_price_at_tick(tick + 1) <= sqrt_price else tick
 
 
 def sqrt_price_from_price(price: Decimal, decimals0: int, decimals1: int) -> int:
