@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from importlib.resources import files
@@ -115,7 +115,8 @@ def certify(
     outcomes: list[Outcome] = []
     for name in protocols:
         on_start(name)
-        outcomes.append(importlib.import_module(RUNNERS[name]).run(cases, seed, on_case))
+        found: Outcome = importlib.import_module(RUNNERS[name]).run(cases, seed, on_case)
+        outcomes.append(replace(found, protocol=name))
     return Certificate(
         made=datetime.now(UTC).isoformat("T", "seconds"),
         version=__version__,
