@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import generalist, quickstart, startup, tasks, training
+from benchmarks import engine, generalist, quickstart, startup, tasks, training
 from denizen import __version__
 from denizen.project import atomic_write_text
 from denizen.project.machine import facts
@@ -23,6 +23,7 @@ RESULTS = Path(__file__).with_name("results")
 BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "startup": lambda _: startup.measure(),
     "tasks": lambda _: tasks.measure(),
+    "engine": lambda _: engine.measure(),
     "training": lambda _: training.measure(),
     "quickstart": quickstart.measure,
     "generalist": generalist.measure,

@@ -37,6 +37,24 @@ def test_tick_round_trip(tick: int) -> None:
         assert tick_math.tick_at_sqrt_price(price - 1) == tick - 1
 
 
+@given(st.integers(tick_math.MIN_SQRT_PRICE, tick_math.MAX_SQRT_PRICE - 1))
+@example(tick_math.MIN_SQRT_PRICE)
+@example(tick_math.MAX_SQRT_PRICE - 1)
+def test_tick_of_any_price_is_the_greatest_below_it(price: int) -> None:
+    tick = tick_math.tick_at_sqrt_price(price)
+    assert tick_math.sqrt_price_at_tick(tick) <= price < tick_math.sqrt_price_at_tick(tick + 1)
+
+
+@given(st.integers(-tick_math.MAX_TICK, tick_math.MAX_TICK))
+def test_tick_prices_are_the_powers_rounded(tick: int) -> None:
+    with localcontext() as context:
+        context.prec = 100
+        exact = (Decimal("1.0001") ** tick).sqrt() * Q96
+        # Twenty constants and twenty products, each cut to a unit of 2^-128, then rounded up.
+        slack = 40 * exact * (Decimal("1.0001") ** abs(tick)).sqrt() / (1 << 128)
+        assert -slack <= tick_math.sqrt_price_at_tick(tick) - exact <= 1 + slack
+
+
 def test_v2_known_values() -> None:
     # 1,000 into 1,000,000 / 1,000,000: 997000 * 10^6 / (10^9 + 997000)
     assert uniswap_v2.get_amount_out(1000, 10**6, 10**6) == 996
@@ -84,6 +102,72 @@ def test_swap_step_favours_the_pool(
     if step.sqrt_price_next != target and step.amount_out:
         again = swap_math.compute_swap_step(start, target, liquidity, step.amount_out, 0)
         assert again.amount_in <= step.amount_in
+
+
+prices = st.integers(tick_math.MIN_TICK, tick_math.MAX_TICK).map(tick_math.sqrt_price_at_tick)
+
+
+@given(
+    prices,
+    st.one_of(prices, st.integers(-1000, 1000)),
+    st.integers(0, 127).flatmap(lambda bits: st.integers(0, 1 << bits)),
+    st.integers(1, 255).flatmap(lambda bits: st.integers(1, (1 << bits) - 1)),
+    st.booleans(),
+    st.sampled_from([0, 1, 500, 3000, 999_999]),
+)
+def test_v3_and_v4_steps_differ_only_where_an_input_runs_out(
+    start: int, target: int, liquidity: int, amount: int, exact_in: bool, fee: int
+) -> None:
+    if abs(target) <= 1000:
+        target += start
+    signed = -amount if exact_in else amount
+    v3 = swap_math.compute_swap_step_v3(start, target, liquidity, signed, fee)
+    v4 = swap_math.compute_swap_step(start, target, liquidity, signed, fee)
+    assert v3.sqrt_price_next == v4.sqrt_price_next and v3.amount_out == v4.amount_out
+    if not exact_in or v4.sqrt_price_next == target:
+        assert v3 == v4
+    else:  # the whole input is used, and v3 counts what moved no price as fee
+        assert v3.amount_in <= v4.amount_in
+        assert v3.amount_in + v3.fee_amount == v4.amount_in + v4.fee_amount == amount
+
+
+def test_a_v3_input_too_small_to_move_the_price_is_all_fee() -> None:
+    # One unit at liquidity 2^100: v4 books it as input, v3 as fee.
+    start, target = Q96, tick_math.sqrt_price_at_tick(60)
+    assert swap_math.compute_swap_step(start, target, 1 << 100, -1, 0)[1:] == (1, 0, 0)
+    assert swap_math.compute_swap_step_v3(start, target, 1 << 100, -1, 0)[1:] == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (0, Q96, 1, -1, 0),
+        (Q96, 1 << 160, 1, -1, 0),
+        (Q96, Q96 + 1, 1 << 128, -1, 0),
+        (Q96, Q96 + 1, 1, 1 << 255, 0),
+        (Q96, Q96 + 1, 1, -1, 1_000_001),
+        (Q96, Q96 + 1, 1, 1, 1_000_000),
+    ],
+)
+def test_steps_refuse_what_the_types_cannot_hold(arguments: tuple[int, ...]) -> None:
+    for step in (swap_math.compute_swap_step, swap_math.compute_swap_step_v3):
+        with pytest.raises(MathError):
+            step(*arguments)
+
+
+def test_v2_paths() -> None:
+    path = [(10**6, 2 * 10**6), (5 * 10**6, 10**6)]
+    outs = uniswap_v2.get_amounts_out(1000, path)
+    # 1000 x 997 x 2e6 / (1e9 + 997e3) = 1992, then 1992 x 997 x 1e6 / (5e9 + 1992 x 997) = 397
+    assert outs == [1000, 1992, 397]
+    ins = uniswap_v2.get_amounts_in(397, path)
+    assert ins[-1] == 397 and ins[0] <= 1000
+    assert uniswap_v2.get_amounts_out(ins[0], path)[-1] >= 397
+    for quotes in (uniswap_v2.get_amounts_out, uniswap_v2.get_amounts_in):
+        with pytest.raises(MathError, match="path"):
+            quotes(1, [])
+    with pytest.raises(MathError, match="256 bits"):
+        uniswap_v2.get_amount_out(1 << 200, 1, 1 << 100)
 
 
 @given(st.decimals("0.05", "20", places=4))

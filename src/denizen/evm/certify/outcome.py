@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -57,6 +57,12 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
         return asdict(self)
+
+
+def differing(ours: Sequence[int], theirs: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """The words of two equally long readings that differ, by their place."""
+    places = [n for n, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b]
+    return {n: ours[n] for n in places}, {n: theirs[n] for n in places}
 
 
 @dataclass
