@@ -16,7 +16,7 @@ from typing import Any
 
 from denizen.evm.abi import calldata
 from denizen.evm.actor import forward
-from denizen.evm.v3_world import OWNERS, V3World, engine_words
+from denizen.evm.worlds.uniswap_v3 import OWNERS, V3World, engine_words
 from denizen.protocols.tick_math import MAX_SQRT_PRICE, MIN_SQRT_PRICE
 from denizen.protocols.uniswap_v3 import Pool
 from denizen.protocols.uniswap_v4_pool import Pool as PoolV4

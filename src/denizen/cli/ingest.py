@@ -10,8 +10,8 @@ import typer
 from denizen.cli._common import JsonOption, WorkspaceOption, emit, say, workspace_of
 
 if TYPE_CHECKING:
-    from denizen.evm.ingest import Summary
-    from denizen.evm.rebuild import Report
+    from denizen.evm.chain.ingest import Summary
+    from denizen.evm.chain.rebuild import Report
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -57,11 +57,11 @@ def chain(
     json: JsonOption = False,
 ) -> None:
     """Fetch a pool's events from a node and recompute its swaps; run again to go on."""
-    from denizen.evm.event_file import load_events, load_state
-    from denizen.evm.events import Source
-    from denizen.evm.ingest import Job, ingest
-    from denizen.evm.rebuild import rebuild
-    from denizen.evm.rpc import Rpc
+    from denizen.evm.chain.event_file import load_events, load_state
+    from denizen.evm.chain.events import Source
+    from denizen.evm.chain.ingest import Job, ingest
+    from denizen.evm.chain.rebuild import rebuild
+    from denizen.evm.chain.rpc import Rpc
 
     source = Source.of(version, pool, manager)
     name = f"{version}-{source.pool_id or source.address}.jsonl"

@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import Any
 
 from denizen.evm.abi import encode
+from denizen.evm.chain.rpc import Rpc
 from denizen.evm.packages import PACKAGES, fetch
-from denizen.evm.rpc import Rpc
 from denizen.project.atomic import atomic_path
 from denizen.project.cache import cache_dir
 from denizen.project.errors import ArtefactError

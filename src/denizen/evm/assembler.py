@@ -40,6 +40,7 @@ OPCODES = {
     "JUMP": 0x56,
     "JUMPI": 0x57,
     "GAS": 0x5A,
+    "PUSH0": 0x5F,
     "JUMPDEST": 0x5B,
     "CALL": 0xF1,
     "RETURN": 0xF3,

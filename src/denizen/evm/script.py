@@ -12,35 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_OPS = {
-    "ADD": 0x01,
-    "SUB": 0x03,
-    "LT": 0x10,
-    "EQ": 0x14,
-    "ISZERO": 0x15,
-    "AND": 0x16,
-    "OR": 0x17,
-    "NOT": 0x19,
-    "BYTE": 0x1A,
-    "SHR": 0x1C,
-    "CALLDATALOAD": 0x35,
-    "CALLDATASIZE": 0x36,
-    "CALLDATACOPY": 0x37,
-    "RETURNDATASIZE": 0x3D,
-    "RETURNDATACOPY": 0x3E,
-    "MSTORE": 0x52,
-    "JUMP": 0x56,
-    "JUMPI": 0x57,
-    "GAS": 0x5A,
-    "JUMPDEST": 0x5B,
-    "PUSH0": 0x5F,
-    "CALL": 0xF1,
-    "RETURN": 0xF3,
-    "REVERT": 0xFD,
-}
+from denizen.evm.assembler import assemble
+
 _HEADER, _LENGTH_AT, _VALUE_AT = 57, 53, 21
 
-# `name:` is a label, `@name` pushes it, a number is pushed.  The stack in the loop, top last:
+# The stack in the loop, top last:
 # mode (1 inside unlockCallback), end and position in calldata, write position in memory.
 _SOURCE = f"""
     PUSH0 CALLDATALOAD 224 SHR 0x91dd7346 EQ @callback JUMPI
@@ -111,28 +87,4 @@ def results(data: bytes) -> list[Done]:
     return found
 
 
-def _assemble(source: str) -> bytes:
-    code, labels, holes = bytearray(), {}, {}
-    for word in source.split():
-        if word.endswith(":"):
-            labels[word[:-1]] = len(code)
-            code.append(_OPS["JUMPDEST"])
-        elif word[0] == "@":
-            code += b"\x60\x00"
-            holes[len(code) - 1] = word[1:]
-        elif word[0].isdigit():
-            number = int(word, 0)
-            size = (number.bit_length() + 7) // 8
-            code += bytes([0x5F + size]) + number.to_bytes(size, "big")
-        elif word[:3] == "DUP":
-            code.append(0x7F + int(word[3:]))
-        elif word[:4] == "SWAP":
-            code.append(0x8F + int(word[4:]))
-        else:
-            code.append(_OPS[word])
-    for at, label in holes.items():
-        code[at] = labels[label]
-    return bytes(code)
-
-
-RUNNER = _assemble(_SOURCE)
+RUNNER = assemble(_SOURCE)

@@ -6,7 +6,7 @@ import pytest
 
 from denizen.evm.abi import calldata, decode
 from denizen.evm.certify import uniswap_v3 as certify
-from denizen.evm.v3_world import OWNERS, V3World
+from denizen.evm.worlds.uniswap_v3 import OWNERS, V3World
 from denizen.protocols import concentrated, swap_math, uniswap_v3
 
 pytestmark = pytest.mark.slow

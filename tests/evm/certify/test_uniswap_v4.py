@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from denizen.evm import v4_world as world
 from denizen.evm.abi import topic
 from denizen.evm.certify import Tally
 from denizen.evm.certify.uniswap_v4 import run
 from denizen.evm.script import Call
-from denizen.evm.v4_twin import Diverged, Step, Twin
-from denizen.evm.v4_world import ACCOUNTS, TOKENS, World, pack
+from denizen.evm.worlds import uniswap_v4 as world
+from denizen.evm.worlds.uniswap_v4 import ACCOUNTS, TOKENS, World, pack
+from denizen.evm.worlds.v4_twin import Diverged, Step, Twin
 from denizen.protocols import uniswap_v4, uniswap_v4_pool
 from denizen.protocols.uniswap_v4 import NATIVE, PoolKey
 from denizen.protocols.uniswap_v4_flash import FlashAccounting

@@ -13,15 +13,15 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from denizen.evm import aave_views as views
-from denizen.evm.aave_views import ReserveData, UserReserve
-from denizen.evm.aave_world import World, code
 from denizen.evm.abi import calldata
 from denizen.evm.certify import aave_v3_draw as draw
 from denizen.evm.certify import aave_v3_setup as setup
 from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally
 from denizen.evm.machine import Revert
 from denizen.evm.packages import PACKAGES
+from denizen.evm.worlds import aave_views as views
+from denizen.evm.worlds.aave import World, code
+from denizen.evm.worlds.aave_views import ReserveData, UserReserve
 from denizen.protocols import MathError, aave_math, aave_v3
 from denizen.protocols.aave_math import WAD
 from denizen.protocols.aave_v3 import AccountData, Market

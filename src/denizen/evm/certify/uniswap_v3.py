@@ -17,7 +17,7 @@ from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally, differ
 from denizen.evm.certify.v3_draws import Draw, fee_and_spacing, initial_prices
 from denizen.evm.machine import Revert
 from denizen.evm.packages import PACKAGES
-from denizen.evm.v3_world import (
+from denizen.evm.worlds.uniswap_v3 import (
     OWNERS,
     RANGE,
     V3World,

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from denizen.evm import v4_hooks
 from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally
 from denizen.evm.packages import PACKAGES
-from denizen.evm.v4_steps import Steps
-from denizen.evm.v4_twin import Diverged, Step, Twin, Watched
-from denizen.evm.v4_world import ACCOUNTS, TOKENS, creation
+from denizen.evm.worlds import v4_hooks
+from denizen.evm.worlds.uniswap_v4 import ACCOUNTS, TOKENS, creation
+from denizen.evm.worlds.v4_steps import Steps
+from denizen.evm.worlds.v4_twin import Diverged, Step, Twin, Watched
 from denizen.protocols.tick_math import MAX_SQRT_PRICE, MAX_TICK, MIN_TICK, sqrt_price_at_tick
 from denizen.protocols.uniswap_v4 import (
     DYNAMIC_FEE_FLAG,

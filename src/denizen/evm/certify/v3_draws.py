@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from denizen.evm.v3_world import OWNERS, RANGE
+from denizen.evm.worlds.uniswap_v3 import OWNERS, RANGE
 from denizen.protocols.fixed_point import MAX_UINT128
 from denizen.protocols.tick_math import (
     MAX_SQRT_PRICE,

@@ -10,7 +10,7 @@ import httpx
 from eth_abi.abi import encode
 
 from denizen.evm.abi import keccak, topic
-from denizen.evm.rpc import Rpc
+from denizen.evm.chain.rpc import Rpc
 
 PAIR = "0x" + "ab" * 20
 SYNC = topic("Sync(uint112,uint112)")

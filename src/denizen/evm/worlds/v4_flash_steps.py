@@ -11,10 +11,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from denizen.evm import v4_world as abi
 from denizen.evm.script import Call
-from denizen.evm.v4_twin import CURRENCIES, Step, Twin
-from denizen.evm.v4_world import ACCOUNTS, pack
+from denizen.evm.worlds import uniswap_v4 as abi
+from denizen.evm.worlds.uniswap_v4 import ACCOUNTS, pack
+from denizen.evm.worlds.v4_twin import CURRENCIES, Step, Twin
 from denizen.protocols.uniswap_v4 import NATIVE, PoolKey
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from denizen.evm import v4_world as abi
 from denizen.evm.certify.outcome import Tally
 from denizen.evm.machine import SENDER
 from denizen.evm.script import Call, Done, results, script
-from denizen.evm.v4_world import ACCOUNTS, TOKENS, WEALTH, StateReader, World
+from denizen.evm.worlds import uniswap_v4 as abi
+from denizen.evm.worlds.uniswap_v4 import ACCOUNTS, TOKENS, WEALTH, StateReader, World
 from denizen.protocols.concentrated import Position, Tick
 from denizen.protocols.fixed_point import MathError
 from denizen.protocols.uniswap_v4 import NATIVE, PoolKey

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from denizen.evm.events import Event
+from denizen.evm.chain.events import Event
 from denizen.protocols import uniswap_v2 as v2
 from denizen.protocols import uniswap_v3 as v3
 from denizen.protocols import uniswap_v4 as v4

@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.evm.fake_node import PAIR, FakeNode, Log, refusal
+from tests.evm.chain.fake_node import PAIR, FakeNode, Log, refusal
 
-from denizen.evm.events import Source
-from denizen.evm.logs import LogReader
-from denizen.evm.rpc import Rpc, RpcError
+from denizen.evm.chain.events import Source
+from denizen.evm.chain.logs import LogReader
+from denizen.evm.chain.rpc import Rpc, RpcError
 
 SOURCE = Source("v2", PAIR)
 KEYS = ("SECRETKEY123", "HIDDEN99")

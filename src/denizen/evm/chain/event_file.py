@@ -15,7 +15,7 @@ from glob import escape
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from denizen.evm.events import Event, Source, from_line
+from denizen.evm.chain.events import Event, Source, from_line
 from denizen.project.atomic import atomic_write_text
 from denizen.project.errors import DataError, WorkspaceError, from_os_error
 

@@ -7,7 +7,7 @@ from its own constants.
 
 from __future__ import annotations
 
-from denizen.evm.v4_world import TOKENS, World, pack
+from denizen.evm.worlds.uniswap_v4 import TOKENS, World, pack
 from denizen.protocols.fixed_point import MathError
 from denizen.protocols.uniswap_v4 import (
     NATIVE,

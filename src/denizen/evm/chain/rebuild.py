@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from denizen.evm.events import Event
-from denizen.evm.replay import Differs, replay
+from denizen.evm.chain.events import Event
+from denizen.evm.chain.replay import Differs, replay
 
 
 @dataclass

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from denizen.evm.abi import selector
-from denizen.evm.event_file import (
+from denizen.evm.chain.event_file import (
     Checkpoint,
     State,
     check_size,
@@ -25,9 +25,9 @@ from denizen.evm.event_file import (
     save_state,
     state_path,
 )
-from denizen.evm.events import Event, LogError, RawLog, Source, decode, set_aside, to_line
-from denizen.evm.logs import LogReader, Window
-from denizen.evm.rpc import Rpc, RpcError
+from denizen.evm.chain.events import Event, LogError, RawLog, Source, decode, set_aside, to_line
+from denizen.evm.chain.logs import LogReader, Window
+from denizen.evm.chain.rpc import Rpc, RpcError
 from denizen.project.errors import DataError
 from denizen.project.progress import Bar
 

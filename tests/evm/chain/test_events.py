@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from denizen.evm import PACKAGES, artefact
-from denizen.evm.events import (
+from denizen.evm.chain.events import (
     VERSIONS,
     Event,
     EventType,

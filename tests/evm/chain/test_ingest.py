@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.evm.fake_node import PAIR, FakeNode, refusal
+from tests.evm.chain.fake_node import PAIR, FakeNode, refusal
 
 from denizen.cli.app import main
-from denizen.evm import event_file
-from denizen.evm.event_file import load_events, load_state, locked, state_path
-from denizen.evm.events import LogError, Source
-from denizen.evm.ingest import Job, Summary, ingest
-from denizen.evm.rpc import Rpc, RpcError
+from denizen.evm.chain import event_file
+from denizen.evm.chain.event_file import load_events, load_state, locked, state_path
+from denizen.evm.chain.events import LogError, Source
+from denizen.evm.chain.ingest import Job, Summary, ingest
+from denizen.evm.chain.rpc import Rpc, RpcError
 from denizen.project import DataError, WorkspaceError
 
 SOURCE = Source("v2", PAIR)
@@ -278,7 +278,7 @@ def test_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node = FakeNode()
-    monkeypatch.setattr("denizen.evm.rpc.Rpc", lambda url: node.rpc())
+    monkeypatch.setattr("denizen.evm.chain.rpc.Rpc", lambda url: node.rpc())
     words = ["ingest", "chain", "--pool", PAIR.upper().replace("0X", "0x"), "--version", "v2"]
     words += ["--rpc", "https://h/KEY12345", "-w", str(tmp_path), "--confirmations", "10"]
     assert main(words) == 0
@@ -291,7 +291,7 @@ def test_the_command(
     node.reorg(40)
     assert main(words) == 0
     assert "no longer on the chain" in capsys.readouterr().err
-    monkeypatch.setattr("denizen.evm.rpc.Rpc", Rpc)
+    monkeypatch.setattr("denizen.evm.chain.rpc.Rpc", Rpc)
     words[words.index("https://h/KEY12345")] = "http://127.0.0.1:1/KEY12345"
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr(Rpc.__init__, "__kwdefaults__", Rpc.__init__.__kwdefaults__ | {"sleep": lambda _: None})  # fmt: skip

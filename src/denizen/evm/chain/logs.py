@@ -12,8 +12,8 @@ import re
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from denizen.evm.events import RawLog, Source
-from denizen.evm.rpc import Refused, Rpc, RpcError, Stalled
+from denizen.evm.chain.events import RawLog, Source
+from denizen.evm.chain.rpc import Refused, Rpc, RpcError, Stalled
 
 FIRST_SPAN, LARGEST_SPAN = 1_000, 100_000
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from denizen.evm.aave_views import ReserveData, UserReserve
 from denizen.evm.abi import calldata, decode
 from denizen.evm.machine import SENDER, Machine
 from denizen.evm.packages import PACKAGES, artefact
+from denizen.evm.worlds.aave_views import ReserveData, UserReserve
 from denizen.protocols.aave_v3 import (
     AccountData,
     EModeCategory,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from denizen.evm import v4_world as abi
 from denizen.evm.script import Call
-from denizen.evm.v4_flash_steps import FlashSteps, number
-from denizen.evm.v4_twin import Step
-from denizen.evm.v4_world import ACCOUNTS
+from denizen.evm.worlds import uniswap_v4 as abi
+from denizen.evm.worlds.uniswap_v4 import ACCOUNTS
+from denizen.evm.worlds.v4_flash_steps import FlashSteps, number
+from denizen.evm.worlds.v4_twin import Step
 from denizen.protocols.tick_math import (
     MAX_SQRT_PRICE,
     MAX_TICK,

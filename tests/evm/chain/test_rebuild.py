@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from denizen.evm.events import Event, table
-from denizen.evm.rebuild import rebuild
-from denizen.evm.replay import NO_START
+from denizen.evm.chain.events import Event, table
+from denizen.evm.chain.rebuild import rebuild
+from denizen.evm.chain.replay import NO_START
 from denizen.protocols import uniswap_v3, uniswap_v4, uniswap_v4_pool
 from denizen.protocols.fixed_point import Q96
 

@@ -23,10 +23,10 @@ from denizen.evm import PACKAGES, artefact, creation_code
 from denizen.evm.abi import calldata, decode, encode, keccak
 from denizen.evm.actor import actor_code, forward, payment
 from denizen.evm.anvil import Anvil
-from denizen.evm.event_file import load_events, load_state
-from denizen.evm.events import Source
-from denizen.evm.ingest import Job, ingest
-from denizen.evm.rebuild import Report, rebuild
+from denizen.evm.chain.event_file import load_events, load_state
+from denizen.evm.chain.events import Source
+from denizen.evm.chain.ingest import Job, ingest
+from denizen.evm.chain.rebuild import Report, rebuild
 from denizen.protocols import uniswap_v2
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Whole protocols deployed in the embedded EVM, ready to be driven and read."""
