@@ -9,12 +9,11 @@ LPFeeLibrary, SafeCast; compared with PoolManager's bytecode in `evm.certify.uni
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from copy import copy
 from typing import Any, NamedTuple
 
 from .concentrated import ConcentratedPool, Modified, Position, Tick, Trace
 from .fixed_point import MAX_UINT128, MAX_UINT256, MathError
-from .swap_math import PIPS, compute_swap_step
+from .swap_math import PIPS, step_v4
 from .tick_math import MAX_SQRT_PRICE, MAX_TICK, MIN_SQRT_PRICE, MIN_TICK
 from .uniswap_v4 import (
     BalanceDelta,
@@ -36,13 +35,6 @@ class Swapped(NamedTuple):
     fee: int
 
 
-def _step(
-    sqrt_price: int, target: int, liquidity: int, amount: int, fee_pips: int, exact_in: bool
-) -> tuple[int, int, int, int]:
-    signed = -amount if exact_in else amount
-    return compute_swap_step(sqrt_price, target, liquidity, signed, fee_pips)
-
-
 class Pool(ConcentratedPool[Tick, Position]):
     """One pool's state; `protocol_fee` packs both directions, positions are keyed by the manager.
 
@@ -50,7 +42,7 @@ class Pool(ConcentratedPool[Tick, Position]):
 
     tick_type = Tick
     position_type = Position
-    step = staticmethod(_step)
+    step = staticmethod(step_v4)
 
     def __init__(self, sqrt_price: int, lp_fee: int, tick_spacing: int) -> None:
         if not MIN_SQRT_PRICE <= sqrt_price < MAX_SQRT_PRICE:
@@ -145,7 +137,7 @@ class Pool(ConcentratedPool[Tick, Position]):
     def _keep(self, *entries: tuple[dict[Any, Any], Hashable]) -> None:
         """Remember the scalars and these table entries; `undo` puts them back."""
         scalars = [(name, getattr(self, name)) for name in _SCALARS]
-        kept = [(table, key, copy(table.get(key))) for table, key in entries]
+        kept = [(table, key, _copied(table.get(key))) for table, key in entries]
 
         def undo() -> None:
             for name, value in scalars:
@@ -157,3 +149,10 @@ class Pool(ConcentratedPool[Tick, Position]):
                     table[key] = value
 
         self.undo = undo
+
+
+def _copied(value: Any) -> Any:
+    """A table's entry as it is now (`copy.copy` is several times slower on slots)."""
+    if value is None or isinstance(value, int):
+        return value
+    return type(value)(*(getattr(value, name) for name in value.__slots__))
