@@ -72,14 +72,18 @@ _TABLE: Table = {
     },
     "token_approval": {
         "v2": Entry("ERC-20 allowance to the Vault", "relayers need approval too"),
-        "v3": Entry("Permit2, for the Router", "buffers and BPT likewise"),
+        "v3": Entry(
+            "Permit2, for the Router",
+            "to take BPT back the Router needs an ordinary approval or permit",
+            "Balancer documentation: concepts/router/token-approvals",
+        ),
     },
     "native_eth": {
         "v2": Entry("wrapped by the Vault", "the zero address stands for ETH"),
         "v3": Entry("wrapped by the Router", "the wethIsEth argument"),
     },
     "dynamic_swap_fee": {
-        "v2": Entry("set by the pool's owner", "setSwapFeePercentage"),
+        "v2": Entry("set by the pool's owner", "setSwapFeePercentage, if it has an owner"),
         "v3": Entry("by hook, swap by swap", "onComputeDynamicSwapFeePercentage"),
     },
     "protocol_yield_fee": {
@@ -106,6 +110,9 @@ _TABLE: Table = {
 
 PROTOCOL = Protocol(
     "balancer",
-    {"v2": "Balancer v2 documentation", "v3": "Balancer v3 documentation"},
+    {
+        "v2": "Balancer v2 documentation and v2-interfaces (IVault)",
+        "v3": "Balancer v3 documentation and v3-interfaces (IVaultMain, IRouter, IHooks)",
+    },
     _TABLE,
 )

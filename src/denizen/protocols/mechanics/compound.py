@@ -5,9 +5,11 @@ Source: the Compound v2 and Compound III documentation.
 
 from __future__ import annotations
 
-from .record import HALF_YEAR, NONE, QUARTER, Entry, Protocol, Table
+from .record import NONE, Entry, Protocol, Table
 
 _GOVERNOR = "Compound Governor, through its timelock"
+_COMPTROLLER = "Compound v2 documentation: comptroller"
+_CTOKEN = "Compound v2 documentation: ctokens"
 
 _TABLE: Table = {
     "market_shape": {
@@ -23,7 +25,7 @@ _TABLE: Table = {
         "v3": Entry("base balance in Comet", "a rebasing ERC-20 view; collateral gives no token"),
     },
     "supply_function": {
-        "v2": Entry("mint of the cToken", "redeem takes it out"),
+        "v2": Entry("mint of the cToken", "redeem takes it out", _CTOKEN),
         "v3": Entry("supply(asset, amount)", "the same function for base and collateral"),
     },
     "borrow_function": {
@@ -66,11 +68,10 @@ _TABLE: Table = {
     },
     "liquidation_size": {
         "v2": Entry(
-            "up to the close factor, 50%",
-            "of one borrow in one call",
-            None,
+            "up to the close factor of one borrow",
+            "closeFactorMantissa, 5% to 90% by code, long set to 50%; in one call",
+            _COMPTROLLER,
             _GOVERNOR,
-            HALF_YEAR,
         ),
         "v3": Entry("the whole account", "all collateral seized, the debt cleared"),
     },
@@ -83,7 +84,12 @@ _TABLE: Table = {
         "v3": Entry("is sold by the protocol", "buyCollateral, at a discount"),
     },
     "liquidator_reward": {
-        "v2": Entry("8% liquidation incentive", "set in the Comptroller", None, _GOVERNOR, QUARTER),
+        "v2": Entry(
+            "liquidation incentive of the Comptroller",
+            "liquidationIncentiveMantissa; 1.08 is 8%, less a protocol share",
+            _COMPTROLLER,
+            _GOVERNOR,
+        ),
         "v3": Entry("discount of storeFrontPriceFactor", "x (1 - liquidationFactor) of the price"),
     },
     "borrower_after_liquidation": {
@@ -136,6 +142,9 @@ _TABLE: Table = {
 
 PROTOCOL = Protocol(
     "compound",
-    {"v2": "Compound v2 documentation", "v3": "Compound III documentation"},
+    {
+        "v2": "Compound v2 documentation: comptroller and ctokens",
+        "v3": "Compound III documentation and Comet interfaces (CometMainInterface)",
+    },
     _TABLE,
 )

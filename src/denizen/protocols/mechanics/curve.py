@@ -1,6 +1,6 @@
 """Curve: v1 (StableSwap), v2 (CryptoSwap) and NG (Stableswap-NG) pools.
 
-"v1" stands for the first StableSwap pools and their factory, "v2" for the first crypto pools.
+"v1" stands for the StableSwap pools before NG, "v2" for the first crypto pools.
 Source: the StableSwap and CryptoSwap papers and the Curve documentation.
 """
 
@@ -27,7 +27,7 @@ _TABLE: Table = {
         "ng": Entry("A", "amplification", shared=True),
     },
     "swap_fee": {
-        "v1": Entry("fixed per pool", "one fee, changed only by the admin"),
+        "v1": Entry("fixed per pool", "one fee, set by the admin; the Aave pools' fee was dynamic"),
         "v2": Entry("dynamic, from mid_fee to out_fee", "higher the further from balance"),
         "ng": Entry("dynamic, by offpeg_fee_multiplier", "higher the further from the peg"),
     },
@@ -44,12 +44,14 @@ _TABLE: Table = {
     "admin_fee": {
         "v1": Entry("50% of the fee", "for veCRV holders", None, _DAO, HALF_YEAR, True),
         "v2": Entry(
-            "50% of the fee", "of the profit above LPs' share", None, _DAO, HALF_YEAR, True
+            "50% of the fee", "claimed from the pool's profit", None, _DAO, HALF_YEAR, True
         ),
         "ng": Entry("50% of the fee", "a constant of the implementation", shared=True),
     },
     "price_anchor": {
-        "v1": Entry("fixed at one", "balances are only scaled for decimals"),
+        "v1": Entry(
+            "fixed at one", "per underlying unit; lending pools and metapools apply a rate first"
+        ),
         "v2": Entry("price_scale, moved by the pool", "it follows the EMA oracle"),
         "ng": Entry("stored_rates", "from rate oracles or convertToAssets"),
     },
@@ -74,18 +76,22 @@ _TABLE: Table = {
         "ng": Entry("int128", "exchange(i, j, dx, min_dy)", shared=True),
     },
     "lp_token": {
-        "v1": Entry("separate ERC-20 contract", "the pool is its minter", shared=True),
+        "v1": Entry(
+            "separate ERC-20 contract", "a later factory pool is its own token", shared=True
+        ),
         "v2": Entry("separate ERC-20 contract", "in the first crypto pools", shared=True),
         "ng": Entry("the pool itself", "pool and LP token are one contract"),
     },
     "exchange_received": {
         "v1": Entry(NONE, "the pool pulls the coins"),
-        "v2": Entry("only in -ng implementations", "not in the first crypto pools"),
+        "v2": Entry(
+            "only in -ng implementations", "such as Twocrypto-NG; not in the first crypto pools"
+        ),
         "ng": Entry("yes, without rebasing coins", "swaps what was sent before the call"),
     },
     "native_eth": {
         "v1": Entry("yes, in ETH pools", "such as ETH/stETH"),
-        "v2": Entry("use_eth argument", "WETH otherwise"),
+        "v2": Entry("use_eth argument", "WETH otherwise, as by default"),
         "ng": Entry("no, WETH only", "ERC-20 coins only"),
     },
     "erc4626_coins": {
@@ -101,16 +107,20 @@ _TABLE: Table = {
     "introduced": {
         "v1": Entry("paper of November 2019", "StableSwap"),
         "v2": Entry("paper of June 2021", "automatic market making with a dynamic peg"),
-        "ng": Entry("October 2023", "a rework of the StableSwap implementation"),
+        "ng": Entry(
+            "October 2023",
+            "on Ethereum on the 25th; a rework of StableSwap",
+            "stableswap-ng: deployment history of the repository",
+        ),
     },
 }
 
 PROTOCOL = Protocol(
     "curve",
     {
-        "v1": "StableSwap paper and Curve documentation",
-        "v2": "CryptoSwap paper and Curve documentation",
-        "ng": "Curve documentation: stableswap-ng",
+        "v1": "StableSwap paper and Curve documentation: stableswap-exchange, factory/stableswap",
+        "v2": "CryptoSwap paper and Curve documentation: cryptoswap-exchange/cryptoswap",
+        "ng": "Curve documentation: stableswap-exchange/stableswap-ng",
     },
     _TABLE,
 )

@@ -14,6 +14,7 @@ _OVERVIEW = _DOCS + "ensv2/overview.mdx"
 _ETH = _DOCS + "registry/eth.mdx"
 _MIGRATION = _DOCS + "ensv2/migration.mdx"
 _TOKENS = _DOCS + "ensv2/mutable-token-ids.mdx"
+_DEPLOYMENTS = _DOCS + "learn/deployments.mdx"
 _BUILDERS = "ENS Labs and the ENS DAO, before mainnet"
 
 
@@ -23,7 +24,7 @@ def _beta(value: str, note: str, source: str = _OVERVIEW, shared: bool = False) 
 
 _TABLE: Table = {
     "network": {
-        "v1": Entry("Ethereum mainnet", "in use"),
+        "v1": Entry("Ethereum mainnet", "in use", _DEPLOYMENTS),
         "v2": _beta("Sepolia testnet", "mainnet contracts are not final"),
     },
     "registry": {
@@ -69,7 +70,9 @@ _TABLE: Table = {
         ),
     },
     "permissions": {
-        "v1": Entry("Name Wrapper fuses", "burnt for good", _OVERVIEW),
+        "v1": Entry(
+            "Name Wrapper fuses", "once burnt, they hold until the name expires", _OVERVIEW
+        ),
         "v2": _beta("Enhanced Access Control roles", "part of the core"),
     },
     "default_resolver": {
@@ -77,13 +80,19 @@ _TABLE: Table = {
         "v2": _beta("one Permissioned Resolver per account", "a proxy with roles per record"),
     },
     "after_v2_goes_live": {
-        "v1": Entry("no new names, no renewals", "names expire or move", _MIGRATION),
+        "v1": Entry(
+            "no new names, no renewals",
+            "owners migrate, or renew from the v2 side",
+            _MIGRATION,
+            _BUILDERS,
+            QUARTER,
+        ),
         "v2": _beta("all registrations", "unmigrated names renew through ETHRenewerV1", _MIGRATION),
     },
 }
 
 PROTOCOL = Protocol(
     "ens",
-    {"v1": "ENS documentation", "v2": "ENS documentation: src/pages/ensv2"},
+    {"v1": "ENS documentation: src/pages/registry", "v2": "ENS documentation: src/pages/ensv2"},
     _TABLE,
 )

@@ -8,6 +8,9 @@ from __future__ import annotations
 from .record import HALF_YEAR, NONE, Entry, Protocol, Table
 
 _LIP22 = "Lido improvement proposals: lip-22.md"
+_QUEUE = "Lido documentation: contracts/withdrawal-queue-erc721"
+_FEES = "Lido documentation: guides/lido-tokens-integration-guide"
+_SATURN = "Rocket Pool documentation: upgrades/saturn-1/whats-new, and RPIP-46"
 
 _TABLE: Table = {
     "balance": {
@@ -36,18 +39,18 @@ _TABLE: Table = {
         "rETH": Entry("a falling rate", "balances stay", shared=True),
     },
     "mint": {
-        "stETH": Entry("submit, with ETH", "of the Lido contract"),
+        "stETH": Entry("submit, with ETH", "of the Lido contract; since v3 stVaults mint it too"),
         "wstETH": Entry("wrap stETH, or send ETH", "sent ETH is staked and wrapped at once"),
         "rETH": Entry("deposit, with ETH", "of RocketDepositPool"),
     },
     "exit_to_eth": {
-        "stETH": Entry("requestWithdrawals, then claim", "of the WithdrawalQueue"),
-        "wstETH": Entry("requestWithdrawalsWstETH, then claim", "or unwrap to stETH first"),
+        "stETH": Entry("requestWithdrawals, then claim", "of the WithdrawalQueue", _QUEUE),
+        "wstETH": Entry("requestWithdrawalsWstETH, then claim", "or unwrap to stETH first", _QUEUE),
         "rETH": Entry("burn, while ETH is at hand", "from the deposit pool and the token itself"),
     },
     "exit_receipt": {
-        "stETH": Entry("unstETH NFT", "an ERC-721 for the request", shared=True),
-        "wstETH": Entry("unstETH NFT", "an ERC-721 for the request", shared=True),
+        "stETH": Entry("unstETH NFT", "an ERC-721 for the request", _QUEUE, shared=True),
+        "wstETH": Entry("unstETH NFT", "an ERC-721 for the request", _QUEUE, shared=True),
         "rETH": Entry(NONE, "burn pays at once or reverts"),
     },
     "transfer_rounding": {
@@ -56,7 +59,7 @@ _TABLE: Table = {
         "rETH": Entry(NONE, "a plain ERC-20 balance", shared=True),
     },
     "node_operators": {
-        "stETH": Entry("modules of the Staking Router", "curated and community", shared=True),
+        "stETH": Entry("modules of the Staking Router", "stVaults choose their own", shared=True),
         "wstETH": Entry("modules of the Staking Router", "the same pool", shared=True),
         "rETH": Entry("anyone who posts a bond", "permissionless node operators"),
     },
@@ -68,21 +71,27 @@ _TABLE: Table = {
     "protocol_fee": {
         "stETH": Entry(
             "10% of rewards",
-            "between node operators and treasury",
-            None,
+            "half to node operators, half to the treasury",
+            _FEES,
             "Lido DAO",
             HALF_YEAR,
             shared=True,
         ),
         "wstETH": Entry(
             "10% of rewards",
-            "taken before stETH rebases",
-            None,
+            "minted as shares when rewards are reported",
+            _FEES,
             "Lido DAO",
             HALF_YEAR,
             shared=True,
         ),
-        "rETH": Entry("commission of the node operators", "taken before the rate moves"),
+        "rETH": Entry(
+            "split by adjustable shares since Saturn 1",
+            "5% to node operators, 9% to RPL stakers; older minipools keep their terms",
+            _SATURN,
+            "Rocket Pool protocol DAO",
+            HALF_YEAR,
+        ),
     },
     "defi_fit": {
         "stETH": Entry("needs support for rebasing", "AMMs that cache balances lose the rewards"),
@@ -106,9 +115,9 @@ _TABLE: Table = {
 PROTOCOL = Protocol(
     "liquid_staking",
     {
-        "stETH": "Lido documentation",
-        "wstETH": "Lido documentation: wstETH",
-        "rETH": "Rocket Pool documentation",
+        "stETH": "Lido documentation: contracts/lido, guides/lido-tokens-integration-guide",
+        "wstETH": "Lido documentation: contracts/wsteth",
+        "rETH": "Rocket Pool documentation: liquid-staking, and contract RocketTokenRETH",
     },
     _TABLE,
 )

@@ -34,8 +34,14 @@ _TABLE: Table = {
         "sky": Entry("SSR, Sky Savings Rate", "a per-second ray"),
     },
     "savings_rate_setter": {
-        "maker": Entry("governance, as dsr of the Pot", "read dsr for the rate of the day"),
-        "sky": Entry("governance, as ssr of sUSDS", "read ssr for the rate of the day"),
+        "maker": Entry(
+            "governance, as dsr of the Pot",
+            "by spell, or SP-BEAM within bounds; read dsr for today's",
+        ),
+        "sky": Entry(
+            "governance, as ssr of sUSDS",
+            "by spell, or SP-BEAM within bounds; read ssr for today's",
+        ),
     },
     "savings_contract": {
         "maker": Entry("Pot", "drip moves chi, the accumulated rate"),
@@ -64,7 +70,7 @@ _TABLE: Table = {
         ),
         "sky": Entry(
             "one hour",
-            "vaults of both use the same module",
+            "the same module; SKY's own price is capped besides",
             _MIP45,
             _GOVERNANCE,
             HALF_YEAR,
@@ -88,7 +94,7 @@ _TABLE: Table = {
         "sky": Entry(
             "none at launch, upgradeable",
             "an upgrade could add one",
-            None,
+            "Sky contract: Usds",
             _GOVERNANCE,
             HALF_YEAR,
         ),
@@ -98,7 +104,7 @@ _TABLE: Table = {
         "sky": Entry(
             "Staking Engine (LockStake)",
             "staked SKY can vote, earn and back USDS borrowing",
-            None,
+            "Sky contract: LockstakeEngine",
             _GOVERNANCE,
             QUARTER,
         ),
@@ -112,8 +118,8 @@ _TABLE: Table = {
 PROTOCOL = Protocol(
     "maker",
     {
-        "maker": "Maker documentation and developer guides",
-        "sky": "Sky protocol documentation",
+        "maker": "Maker documentation: smart-contract-modules (Vat, Pot, DaiJoin)",
+        "sky": "Sky contracts: Usds, UsdsJoin, DaiUsds, SUsds",
     },
     _TABLE,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .record import NONE, Entry, Protocol, Table
 
-_OWNER = "Morpho governance (owner)"
+_MARKETS = "Morpho Blue contract: IMorpho"
 
 _TABLE: Table = {
     "liquidity": {
@@ -69,7 +69,9 @@ _TABLE: Table = {
         "blue": Entry("4", "rate at full use is 4 times, when idle a quarter, of the target's"),
     },
     "collateral_use": {
-        "optimizer": Entry("supplied to the pool", "it may earn there"),
+        "optimizer": Entry(
+            "lent out, by the pool or matched", "on Aave v3 collateral only sits in the pool"
+        ),
         "blue": Entry("not lent out", "collateral earns nothing"),
     },
     "virtual_shares": {
@@ -78,7 +80,9 @@ _TABLE: Table = {
     },
     "maximum_fee": {
         "optimizer": Entry("a reserve factor per market", "on the gain over the pool"),
-        "blue": Entry("25% of the interest", "per market", None, _OWNER),
+        "blue": Entry(
+            "25% of the interest", "a constant; below it the owner sets each market's", _MARKETS
+        ),
     },
     "flash_loan": {
         "optimizer": Entry(NONE, "the underlying pool has its own"),
@@ -89,8 +93,8 @@ _TABLE: Table = {
 PROTOCOL = Protocol(
     "morpho",
     {
-        "optimizer": "Morpho Optimizers documentation and yellow paper",
-        "blue": "Morpho Blue white paper and documentation",
+        "optimizer": "Morpho documentation: morpho-optimizers, and the yellow paper",
+        "blue": "Morpho Blue white paper and blue-sdk (MarketParams, AdaptiveCurveIrmLib)",
     },
     _TABLE,
 )

@@ -1,13 +1,15 @@
 """Synthetix v2 (V2x) and v3: collateral, debt pool, accounts, liquidation.
 
-Source: Synthetix improvement proposals (SIPs); both versions are governed and may change.
+v2 facts are those of V2x staking, which ended when its stakers moved to v3 (SIP-306, SIP-420).
+Source: Synthetix improvement proposals (SIPs) and parameter changes (SCCPs).
 """
 
 from __future__ import annotations
 
-from .record import HALF_YEAR, Entry, Protocol, Table
+from .record import Entry, Protocol, Table
 
 _SIP = "Synthetix improvement proposals: content/sips/sip-{}.md"
+_SCCP = "Synthetix improvement proposals: content/sccp/sccp-{}.md"
 _GOVERNANCE = "Synthetix governance, by SCCP"
 
 _TABLE: Table = {
@@ -16,7 +18,7 @@ _TABLE: Table = {
         "v3": Entry("types approved by governance", "deposited into vaults", _SIP.format(302)),
     },
     "stablecoin": {
-        "v2": Entry("sUSD", "minted against SNX", _SIP.format(323)),
+        "v2": Entry("sUSD", "minted against SNX", _SIP.format(148)),
         "v3": Entry("snxUSD", "minted against delegated collateral", _SIP.format(302)),
     },
     "debt_pool": {
@@ -33,15 +35,16 @@ _TABLE: Table = {
     },
     "market_creation": {
         "v2": Entry("by governance", "synths and futures are listed", _SIP.format(300)),
-        "v3": Entry("permissionless", "anyone may deploy a market", _SIP.format(303)),
+        "v3": Entry(
+            "permissionless by design", "pools choose which markets to back", _SIP.format(303)
+        ),
     },
     "minimum_ratio": {
         "v2": Entry(
-            "150% before liquidation",
-            "an account below it can be flagged",
-            _SIP.format(148),
+            "one liquidationRatio for SNX",
+            "150% in SIP-148, 160% by SCCP-268; an account below it can be flagged",
+            _SCCP.format(268),
             _GOVERNANCE,
-            HALF_YEAR,
         ),
         "v3": Entry(
             "set per collateral type", "the liquidation ratio", _SIP.format(304), _GOVERNANCE
@@ -49,13 +52,16 @@ _TABLE: Table = {
     },
     "liquidation_delay": {
         "v2": Entry(
-            "12 hours after a flag",
-            "time to repair the ratio",
-            _SIP.format(148),
+            "8 hours after a flag",
+            "time to repair the ratio; it was 12 hours in SIP-148",
+            _SCCP.format(246),
             _GOVERNANCE,
-            HALF_YEAR,
         ),
-        "v3": Entry("none, at once below the ratio", "liquidatePosition", _SIP.format(304)),
+        "v3": Entry(
+            "none, at once below the ratio",
+            "liquidatePosition, as the SIP calls it",
+            _SIP.format(304),
+        ),
     },
     "liquidated_collateral": {
         "v2": Entry("to the other stakers, in escrow", "for 12 months", _SIP.format(148)),
@@ -76,13 +82,13 @@ _TABLE: Table = {
         ),
     },
     "account_delegation": {
-        "v2": Entry("DelegateApprovals contract", "per action and address"),
+        "v2": Entry("DelegateApprovals contract", "per action and address", _SIP.format(10)),
         "v3": Entry("permissions of the account token", "granted per address", _SIP.format(301)),
     },
 }
 
 PROTOCOL = Protocol(
     "synthetix",
-    {"v2": "Synthetix V2x documentation", "v3": "Synthetix V3 documentation"},
+    {"v2": _SIP.format(300), "v3": _SIP.format(300)},
     _TABLE,
 )

@@ -13,10 +13,8 @@ _OZ4626 = "OpenZeppelin documentation: docs/modules/ROOT/pages/erc4626.adoc"
 _TABLE: Table = {
     "share_price": {
         "wrapper": Entry("always 1 to 1", "one wrapped for one underlying token"),
-        "erc4626": Entry("total assets over total shares", "it rises with the yield", shared=True),
-        "erc7540": Entry(
-            "total assets over total shares", "of a claim, when it was processed", shared=True
-        ),
+        "erc4626": Entry("total assets over total shares", "it rises with the yield"),
+        "erc7540": Entry("up to the vault, request by request", "fixed or variable until claimed"),
     },
     "deposit_functions": {
         "wrapper": Entry("depositFor", "(account, value)"),
@@ -55,8 +53,10 @@ _TABLE: Table = {
     },
     "rounding": {
         "wrapper": Entry("none, amounts are equal", "nothing is divided"),
-        "erc4626": Entry("in favour of the vault", "shares out down, assets in up", shared=True),
-        "erc7540": Entry("in favour of the vault", "it extends ERC-4626", shared=True),
+        "erc4626": Entry("in favour of the vault", "shares out down, assets in up"),
+        "erc7540": Entry(
+            "as ERC-4626 where it still applies", "the rate of a request is the vault's own"
+        ),
     },
     "inflation_attack": {
         "wrapper": Entry("not possible", "a donation does not move the rate"),
@@ -71,15 +71,17 @@ _TABLE: Table = {
     "yield": {
         "wrapper": Entry(NONE, "the wrapper holds and does nothing"),
         "erc4626": Entry("in the share price", "totalAssets grows", shared=True),
-        "erc7540": Entry("in the share price", "requests do not earn by themselves", shared=True),
+        "erc7540": Entry("in the share price", "a pending request may earn or not", shared=True),
     },
     "standard": {
-        "wrapper": Entry("no ERC, an OpenZeppelin contract", "ERC-20 with two functions more"),
+        "wrapper": Entry(
+            "no ERC, an OpenZeppelin contract", "ERC-20 with depositFor, withdrawTo and underlying"
+        ),
         "erc4626": Entry("ERC-4626, an extension of ERC-20", "final"),
-        "erc7540": Entry("ERC-7540, an extension of ERC-4626", "asynchronous vaults"),
+        "erc7540": Entry("ERC-7540, an extension of ERC-4626", "final; asynchronous vaults"),
     },
     "operators": {
-        "wrapper": Entry("ERC-20 allowance", "of the wrapped token", shared=True),
+        "wrapper": Entry("ERC-20 allowance", "only the holder itself may unwrap", shared=True),
         "erc4626": Entry("ERC-20 allowance", "an approved caller may redeem", shared=True),
         "erc7540": Entry("setOperator", "an operator manages all requests"),
     },
@@ -88,7 +90,7 @@ _TABLE: Table = {
 PROTOCOL = Protocol(
     "token_vaults",
     {
-        "wrapper": "OpenZeppelin documentation: contracts/token/ERC20/README.adoc",
+        "wrapper": "OpenZeppelin contracts: ERC20Wrapper",
         "erc4626": "ERC-4626: ercs/ERCS/erc-4626.md",
         "erc7540": "ERC-7540: ercs/ERCS/erc-7540.md",
     },
