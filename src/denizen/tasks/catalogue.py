@@ -38,7 +38,8 @@ class Result:
     exactly when two results mean the same; `text` is the sentence shown, `derivation` its steps,
     `headline` the key of the figure or label that answers the question, `number` that figure as a
     person would say it (percent in points), if it is one.  `aliases` are other names of the right
-    label, `rivals` the labels that an answer must not claim beside it.
+    label, `rivals` the labels that an answer must not claim beside it; a `flow` is
+    signed as its holder's own, so that "pays $93" and -93 are the same.
     """
 
     values: Mapping[str, str]
@@ -49,6 +50,7 @@ class Result:
     unit: str = ""
     aliases: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
+    flow: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ left to the model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import permutations, product
+from math import prod
 
 from denizen.tasks.calculator import (
     CALC_CLOSE,
@@ -73,13 +75,23 @@ def _call_rules(tool: Tool, spans: Mapping[Kind, list[str]]) -> tuple[list[str],
     if any(p.kind not in spans for p in quantities):
         return [], set()
     if not quantities:
-        return [_open_rule(tool)], set()
+        return list(_word_calls(tool.name)), set()
     concrete: list[str] = []
     for number, assignment in enumerate(_assignments(quantities, spans)):
         if number >= MAX_CALLS:
             return [_open_rule(tool)], {p.kind for p in quantities if p.kind}
         concrete += _accepted(tool, assignment)
     return concrete, set()
+
+
+@cache
+def _word_calls(name: str) -> tuple[str, ...]:
+    """A tool of words only: one open rule if the engine takes every choice, else what it takes."""
+    tool = catalogue()[name]
+    accepted = _accepted(tool, {})
+    if len(accepted) == prod(len(p.choices) for p in tool.parameters):
+        return (_open_rule(tool),)
+    return tuple(accepted)
 
 
 def _assignments(

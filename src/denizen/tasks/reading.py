@@ -2,8 +2,8 @@
 
 Contract: a figure counts in every notation that means it (12.5%, 0.125, 1250 bps; 11,546.95 USDC,
 11.547k USDC; 11 546.95), to 0.1% (percentages: 0.5% of themselves, at most 0.05 points and never
-finer than two places are shown), in its own unit or none.  Another unit, a gain told as a loss, two
-figures joined by "or", a negated label or a second label are wrong.
+finer than two places are shown), in its own unit or none.  Another unit, a loss told as a gain, two
+figures joined by "or", a negated figure or label, and a second label are wrong.
 """
 
 from __future__ import annotations
@@ -14,17 +14,31 @@ from decimal import Decimal
 from functools import lru_cache
 
 from denizen.tasks.catalogue import Result
-from denizen.tasks.quantities import Quantity, QuantityError, find_spans, parse_quantity
+from denizen.tasks.quantities import Quantity, QuantityError, all_spans, parse_quantity
 
 RELATIVE = Decimal("0.001")
 PERCENT_RELATIVE = Decimal("0.005")
 PERCENT_POINTS = (Decimal("0.006"), Decimal("0.05"))
 DOLLAR_COINS = frozenset({"USDC", "USDT", "DAI", "GHO", "PYUSD", "USDS", "USDG", "crvUSD", "LUSD"})
-_GROUPED = re.compile(r"(?<=\d)[ \u00a0\u202f'_](?=\d{3}(?!\d))")
+_GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:[ \u00a0\u202f'_]\d{3})+(?!\d)")
+_EITHER = re.compile(
+    r"[\s,]*(?:or|maybe|perhaps|possibly|/)"
+    r"(?:[\s,]+(?:maybe|perhaps|possibly|even|about|around|roughly|rather|closer to|more like))*"
+    r"[\s,]*",
+    re.IGNORECASE,
+)
+# A dash right after a figure joins two: "20-25%".
+_DASHED = re.compile(r"\d[kKmMbB]?%?[-\u2013\u2014]\s?$")
+_BETWEEN = re.compile(r"\bbetween\s+(?:\w+\s+)?$", re.IGNORECASE)
 _PERCENT_WORD = re.compile(r"(?<=\d) ?(?:per ?cent|percent|pct)\b", re.IGNORECASE)
 _BASIS_WORD = re.compile(r"(?<=\d) ?basis points?\b", re.IGNORECASE)
 _GAIN = re.compile(
     r"\b(?:gain(?:s|ed)?|profit(?:s|ed)?|ahead|outperform\w*|up by)\b", re.IGNORECASE
+)
+_PAYS = re.compile(r"\b(?:pay(?:s|ing)?|paid|owes?|owed|costs?|charged)\b", re.IGNORECASE)
+_GETS = re.compile(
+    r"\b(?:receiv(?:e|es|ed|ing)|gets?|earn(?:s|ed)?|collect(?:s|ed)?|credited|paid to)\b",
+    re.IGNORECASE,
 )
 _LOSS = re.compile(
     r"\b(?:loss(?:es)?|los[et]|down|behind|worse|lower|less|discount)\b", re.IGNORECASE
@@ -39,7 +53,10 @@ _DECLINES = re.compile(
     r"(?:answer|determine|calculat|comput|say|tell|know|work|quote|give|predict|derive|decid)"
     r"|(?:not enough|insufficient|missing)\s+(?:information|data|details|input)"
     r"|(?:is|are|was|were)\s+(?:missing|not given|not stated|not provided|unknown|not known)"
-    r"|cannot[_ ]answer|(?:isn't|aren't|wasn't) (?:given|stated|provided|known)",
+    r"|(?:do|does|did|have|has)(?: not|n't) (?:\w+ )?"
+    r"(?:giv|say|said|stat|mention|provid|specif|tell)"
+    r"|(?:nobody|no one|no model) can|(?:I|we)(?:'d| would)? need|(?:is|are) (?:needed|required)"
+    r"|cannot[_ ]answer|(?:isn't|aren't|wasn't|weren't) (?:given|stated|provided|known)",
     re.IGNORECASE,
 )
 
@@ -47,39 +64,47 @@ _DECLINES = re.compile(
 def reads_figure(gold: Result, text: str) -> tuple[bool, str]:
     """Whether the text's figure is the gold one, and why."""
     assert gold.number is not None
-    text = _GROUPED.sub("", text)
+    text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m.group(0)), _plain(text))
     if gold.unit == "%":
-        text = _BASIS_WORD.sub(" bps", _PERCENT_WORD.sub("%", text))
+        text = _percents(text)
     found = _candidates(gold, text)
     if not found:
         return False, "no figure in the answer"
     if len(found) > 1 and found[-1].value != found[-2].value:
-        between = text.rpartition(found[-1].text)[0].rpartition(found[-2].text)[2]
-        if between.strip(" ,") in ("or", "maybe", "perhaps", "or maybe", "/"):
+        before, _, between = text.rpartition(found[-1].text)[0].rpartition(found[-2].text)
+        hedged = between.strip() in ("and", "to") and _BETWEEN.search(before)
+        if hedged or _EITHER.fullmatch(between):
             return False, "two figures are offered"
     last = found[-1]
+    dash = "-" if last.text.startswith("-") else ""
+    if _DASHED.search(text[: text.rindex(last.text)] + dash):
+        return False, "a range is offered"
     ok = _agrees(gold, last, text)
     return ok, "figure within tolerance" if ok else f"figure {last.text!r} is off"
 
 
 def _candidates(gold: Result, text: str) -> list[Quantity]:
-    """Quantities in the gold figure's unit; failing these, the ones without a unit."""
+    """Quantities in the gold figure's unit; failing these, prices in it, then bare numbers."""
     own: list[Quantity] = []
+    prices: list[Quantity] = []
     bare: list[Quantity] = []
-    for span in find_spans(text):
-        if span.startswith("0x"):
+    end = 0
+    for span in all_spans(text):
+        start = text.index(span, end)
+        end = start + len(span)
+        if span.startswith("0x") or _NEGATION.search(text[max(0, start - 40) : start]):
             continue
         try:
             quantity = parse_quantity(span)
         except QuantityError:
             continue
-        if _same_unit(quantity.unit, gold.unit) and not quantity.per:
-            own.append(quantity)
+        if _same_unit(quantity.unit, gold.unit):
+            (prices if quantity.per else own).append(quantity)
         elif quantity.unit == "" or (
             quantity.unit == "USD" and (gold.unit in DOLLAR_COINS or gold.unit == "")
         ):
             bare.append(quantity)
-    return own or bare
+    return own or prices or bare
 
 
 def _same_unit(unit: str, gold: str) -> bool:
@@ -90,6 +115,8 @@ def _agrees(gold: Result, said: Quantity, text: str) -> bool:
     assert gold.number is not None
     exact, value = gold.number, said.value
     if gold.unit != "%":
+        if gold.flow and value > 0 and _PAYS.search(text) and not _GETS.search(text):
+            value = value.copy_negate()
         return abs(value - exact) <= abs(exact) * RELATIVE
     if said.unit == "%":
         return _close_points(exact, value * 100, text)
@@ -113,6 +140,7 @@ def _close_points(exact: Decimal, value: Decimal, text: str) -> bool:
 
 def names_label(gold: Result, text: str) -> tuple[bool, str]:
     """Whether the text names the right label, unnegated, and none of its rivals."""
+    text = _plain(text)
     right = [gold.values[gold.headline], *gold.aliases]
     spans = [span for label in right for span in _claims(label, text)]
     if not spans:
@@ -126,14 +154,36 @@ def names_label(gold: Result, text: str) -> tuple[bool, str]:
 
 def refuses(gold: Result, text: str, known: Collection[str]) -> tuple[bool, str]:
     """Whether the text says that there is no answer, and offers no figure of its own."""
+    text = _percents(_plain(text))
     if not _DECLINES.search(text):
         return False, "does not say that it cannot be answered"
-    invented = [span for span in find_spans(text) if span not in known]
-    if invented:
-        return False, f"offers {invented[0]!r} all the same"
-    if gold.aliases and not any(_claims(alias, text) for alias in gold.aliases):
+    stated = {meaning for span in known for meaning in (_meaning(span), (_meaning(span)[0], "/"))}
+    for span in all_spans(text):
+        if _meaning(span) not in stated:
+            return False, f"offers {span!r} all the same"
+    # "You have not given the fee" names the fee: here a negation is the point.
+    if gold.aliases and not any(_pattern(a.lower()).search(text.lower()) for a in gold.aliases):
         return False, "does not say what is missing"
     return True, "declined"
+
+
+def _plain(text: str) -> str:
+    """Typographic apostrophes as typed ones."""
+    return text.replace("\u2019", "'")
+
+
+def _percents(text: str) -> str:
+    """ "5 percent" as "5%", "5 basis points" as "5 bps"."""
+    return _BASIS_WORD.sub(" bps", _PERCENT_WORD.sub("%", text))
+
+
+def _meaning(span: str) -> tuple[Decimal, str]:
+    """Value and unit of a span, whatever its notation."""
+    try:
+        quantity = parse_quantity(span)
+    except QuantityError:
+        return Decimal("NaN"), span
+    return quantity.value, f"{quantity.unit}/{quantity.per}"
 
 
 def _claims(label: str, text: str) -> list[tuple[int, int]]:

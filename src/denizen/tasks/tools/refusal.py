@@ -8,22 +8,29 @@ from __future__ import annotations
 
 from denizen.tasks.catalogue import Parameter, Result, Tool
 
-# What may be missing, with the other words people use for it.
+# What may be missing, with the other words people use for it.  A word that any refusal contains
+# ("how much", "time") would let one pass that names nothing.
 MISSING: dict[str, tuple[str, ...]] = {
-    "reserves": ("reserve", "reserves", "pool balances", "pool depth"),
+    "reserves": ("reserve", "reserves", "pool balances", "pool depth", "pool liquidity"),
     "liquidity": ("liquidity",),
-    "fee": ("fee", "fee tier", "swap fee"),
+    "fee": ("fee", "fees", "fee tier", "swap fee"),
     "price": ("price", "exchange rate"),
-    "amount": ("amount", "size", "how much"),
+    "amount": ("amount", "size", "quantity", "how much you sell", "how much you are selling"),
     "range": ("range", "bounds", "lower bound", "upper bound", "ticks"),
-    "period": ("period", "time", "duration", "how long", "timestamp"),
+    "period": (
+        "period", "time span", "time frame", "timeframe", "time window", "window", "duration",
+        "how long", "how many days", "number of days", "timestamp",
+    ),
     "collateral": ("collateral",),
-    "debt": ("debt", "borrowed amount", "loan"),
-    "threshold": ("threshold", "liquidation threshold", "LTV"),
+    "debt": ("debt", "borrowed amount", "loan", "how much you borrowed", "how much is borrowed"),
+    "threshold": ("threshold", "liquidation threshold", "LLTV", "collateral factor"),
     "rate": ("rate", "interest rate", "APR", "APY", "utilisation", "utilization"),
-    "share": ("share", "total supply", "total assets", "stake"),
-    "future": ("future", "tomorrow", "will be", "prediction", "forecast"),
-}
+    "share": ("share", "portion", "total supply", "total assets", "stake"),
+    "future": (
+        "future", "tomorrow", "will be", "predict", "predicted", "prediction", "forecast",
+        "foresee", "in advance",
+    ),
+}  # fmt: skip
 
 
 def cannot_answer(missing_: str) -> Result:
@@ -42,12 +49,27 @@ _TOLD = {
     "reserves": "the reserves are not given",
 }
 
+# Which word is meant where two might do.
+_MEANT = {
+    "reserves": "of a constant-product pair",
+    "liquidity": "in range, of a swap quote",
+    "fee": "of the pool",
+    "price": "current",
+    "amount": "traded",
+    "range": "of a concentrated position",
+    "period": "of a volume or profit",
+    "rate": "of interest or reward",
+    "share": "own part of a pool, its fees or a vault",
+    "future": "nobody knows it yet",
+}
+_CHOICES = ", ".join(f"{m} ({_MEANT[m]})" if m in _MEANT else m for m in MISSING)
+
 REFUSAL_TOOLS = (
     Tool(
         "cannot_answer",
         "the question does not give what an answer needs, or asks for the future",
         "not answerable",
-        (Parameter("missing", "what is missing", choices=tuple(MISSING)),),
+        (Parameter("missing", f"what is missing: {_CHOICES}", choices=tuple(MISSING)),),
         cannot_answer,
         {"unanswerable": "yes", "missing": "what is missing"},
     ),

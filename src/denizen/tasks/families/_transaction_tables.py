@@ -1,0 +1,153 @@
+"""What transactions look like on chain: whom they call, their logs, their inner calls, commands.
+
+Receipts list the main logs in the order in which the contracts emit them; several start with what
+other receipts are about.  Nothing here names an address.
+"""
+
+from __future__ import annotations
+
+POOL = "a Uniswap v3 pool"
+CALLED = {
+    "erc-20": "the {token} token contract",
+    "erc-2612": "the {token} token contract",
+    "erc-721": "an NFT collection",
+    "erc-1155": "an ERC-1155 collection",
+    "weth": "the WETH contract",
+    "lido": "Lido's stETH contract",
+    "staking rewards": "a StakingRewards contract for {token}",
+    "erc-4626": "a {token} vault (ERC-4626)",
+    "uniswap v2": "Uniswap v2's Router02",
+    "uniswap v3": "Uniswap v3's NonfungiblePositionManager",
+    "uniswap v4": "Uniswap v4's PoolManager",
+    "permit2": "Permit2",
+    "aave v3": "Aave v3's Pool",
+    "compound v3": "a Compound v3 Comet with {token} as the collateral asset",
+    "balancer v2": "Balancer v2's Vault",
+    "erc-3156": "an ERC-3156 lender",
+    "curve": "a Curve pool",
+    "governor": "a Governor contract",
+    "op bridge": "Optimism's standard bridge",
+}
+CALLED_BY_NAME = {
+    ("lido", "wrap"): "Lido's wstETH contract",
+    ("lido", "unwrap"): "Lido's wstETH contract",
+    ("lido", "requestWithdrawals"): "Lido's withdrawal queue",
+    ("uniswap v2", "mint"): "a Uniswap v2 pair",
+    ("uniswap v2", "burn"): "a Uniswap v2 pair",
+    ("uniswap v2", "swap"): "a Uniswap v2 pair",
+    ("uniswap v3", "swap"): POOL,
+    ("uniswap v3", "flash"): POOL,
+    ("uniswap v4", "initializePool"): "Uniswap v4's PositionManager",
+    ("aave v3", "approveDelegation"): "an Aave v3 variable debt token",
+    ("aave v3", "claimRewards"): "Aave v3's RewardsController",
+    ("aave v3", "claimAllRewards"): "Aave v3's RewardsController",
+    ("aave v3", "claimAllRewardsToSelf"): "Aave v3's RewardsController",
+    ("compound v3", "claim"): "Compound v3's CometRewards",
+    ("governor", "delegate"): "the {token} governance token",
+}
+
+PROTOCOLS = tuple(CALLED)
+HOUSEKEEPING = ("refundETH", "sweepToken", "unwrapWETH9", "selfPermit")
+
+_TRANSFER, _APPROVAL = "erc-20 Transfer", "erc-20 Approval"
+_DATA = "aave v3 ReserveDataUpdated"
+# Receipts in the order of their logs; several start with what other receipts are about.
+RECEIPTS: tuple[tuple[str, ...], ...] = (
+    (_TRANSFER, _TRANSFER, "uniswap v2 Sync", "uniswap v2 Swap"),
+    (_TRANSFER, _APPROVAL, _TRANSFER, "uniswap v2 Sync", "uniswap v2 Swap"),
+    ("weth Deposit", _TRANSFER, _TRANSFER, "uniswap v2 Sync", "uniswap v2 Swap"),
+    (_TRANSFER, _TRANSFER, "uniswap v3 Swap"),
+    (_TRANSFER, _TRANSFER, _APPROVAL, "uniswap v3 Swap"),
+    (_TRANSFER, _TRANSFER, "uniswap v3 Swap", "weth Withdrawal"),
+    ("permit2 Permit", "uniswap v4 Swap", _TRANSFER, _TRANSFER),
+    ("balancer v2 Swap", _TRANSFER, _TRANSFER),
+    (_TRANSFER, _APPROVAL, _TRANSFER, "curve TokenExchange"),
+    (_TRANSFER, _TRANSFER, _TRANSFER, "uniswap v2 Sync", "uniswap v2 Mint"),
+    (_TRANSFER, _TRANSFER, "uniswap v3 Mint", "uniswap v3 IncreaseLiquidity"),
+    (_TRANSFER, _TRANSFER, _TRANSFER, "uniswap v2 Sync", "uniswap v2 Burn"),
+    ("uniswap v3 Burn", "uniswap v3 DecreaseLiquidity", _TRANSFER, "uniswap v3 Collect"),
+    (_TRANSFER, _TRANSFER, "uniswap v3 Collect"),
+    (_DATA, _TRANSFER, _TRANSFER, "aave v3 Mint", "aave v3 Supply"),
+    (_DATA, _TRANSFER, "aave v3 Burn", _TRANSFER, "aave v3 Withdraw"),
+    (_TRANSFER, "aave v3 Mint", _DATA, _TRANSFER, "aave v3 Borrow"),
+    (_TRANSFER, "aave v3 Burn", _DATA, _TRANSFER, "aave v3 Repay"),
+    (_TRANSFER, "aave v3 Burn", _DATA, _TRANSFER, "aave v3 LiquidationCall"),
+    (_TRANSFER, _TRANSFER, "aave v3 FlashLoan"),
+    ("balancer v2 FlashLoan", _TRANSFER, _TRANSFER),
+    (_TRANSFER, "compound v3 SupplyCollateral"),
+    (_TRANSFER, "compound v3 WithdrawCollateral"),
+    (_TRANSFER, "compound v3 AbsorbCollateral", "compound v3 AbsorbDebt"),
+    (_TRANSFER, _TRANSFER, "erc-4626 Deposit"),
+    (_TRANSFER, _APPROVAL, _TRANSFER, "erc-4626 Deposit"),
+    (_TRANSFER, _TRANSFER, "erc-4626 Withdraw"),
+    (_TRANSFER, "staking rewards Staked"),
+    (_TRANSFER, "staking rewards RewardPaid"),
+    (_TRANSFER, "staking rewards Withdrawn"),
+    (_TRANSFER, "aave v3 RewardsClaimed"),
+    (_TRANSFER, "lido Submitted"),
+    (_TRANSFER, _TRANSFER, "op bridge ERC20DepositInitiated"),
+    ("weth Deposit",),
+    ("weth Withdrawal",),
+    (_TRANSFER,),
+    (_APPROVAL,),
+    ("erc-721 ApprovalForAll",),
+    ("lido Submitted",),
+    ("aave v3 Withdraw",),
+    ("aave v3 Repay",),
+    ("compound v3 WithdrawCollateral",),
+    ("compound v3 AbsorbDebt",),
+    ("governor VoteCast",),
+    ("governor DelegateChanged",),
+    ("op bridge ETHDepositInitiated",),
+)
+
+NPM, ROUTER = "Uniswap v3's NonfungiblePositionManager", "Uniswap v3's SwapRouter"
+BATCHES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (NPM, ("decreaseLiquidity", "collect")),
+    (NPM, ("decreaseLiquidity", "collect", "burn")),
+    (NPM, ("decreaseLiquidity", "collect", "unwrapWETH9", "sweepToken")),
+    (NPM, ("collect", "unwrapWETH9", "sweepToken")),
+    (NPM, ("collect",)),
+    (NPM, ("mint", "refundETH")),
+    (NPM, ("createAndInitializePoolIfNecessary", "mint")),
+    (NPM, ("createAndInitializePoolIfNecessary", "mint", "refundETH")),
+    (NPM, ("selfPermit", "increaseLiquidity")),
+    (NPM, ("increaseLiquidity", "refundETH")),
+    (NPM, ("collect", "increaseLiquidity")),
+    (NPM, ("decreaseLiquidity", "collect", "mint")),
+    (NPM, ("decreaseLiquidity", "collect", "mint", "refundETH")),
+    (ROUTER, ("exactInputSingle", "unwrapWETH9")),
+    (ROUTER, ("selfPermit", "exactInputSingle")),
+    (ROUTER, ("exactInput", "unwrapWETH9")),
+    (ROUTER, ("exactOutputSingle", "refundETH")),
+    (ROUTER, ("exactInput", "exactInputSingle")),
+    (ROUTER, ("selfPermit", "exactOutput", "sweepToken")),
+    (ROUTER, ("unwrapWETH9", "sweepToken")),
+)
+
+PLANS: tuple[tuple[str, ...], ...] = (
+    ("V3_SWAP_EXACT_IN",),
+    ("V2_SWAP_EXACT_OUT",),
+    ("V4_SWAP",),
+    ("PERMIT2_PERMIT", "V3_SWAP_EXACT_IN"),
+    ("PERMIT2_PERMIT", "V2_SWAP_EXACT_IN", "UNWRAP_WETH"),
+    ("PERMIT2_PERMIT", "V4_SWAP", "SWEEP"),
+    ("WRAP_ETH", "V3_SWAP_EXACT_IN"),
+    ("WRAP_ETH", "V2_SWAP_EXACT_OUT", "UNWRAP_WETH"),
+    ("WRAP_ETH", "V3_SWAP_EXACT_IN", "V2_SWAP_EXACT_IN", "SWEEP"),
+    ("V3_SWAP_EXACT_IN", "PAY_PORTION", "UNWRAP_WETH"),
+    ("V3_SWAP_EXACT_OUT", "PAY_PORTION", "SWEEP"),
+    ("WRAP_ETH",),
+    ("WRAP_ETH", "SWEEP"),
+    ("WRAP_ETH", "PAY_PORTION", "SWEEP"),
+    ("UNWRAP_WETH",),
+    ("PERMIT2_TRANSFER_FROM", "UNWRAP_WETH"),
+    ("PERMIT2_PERMIT", "PERMIT2_TRANSFER_FROM", "UNWRAP_WETH"),
+    ("PERMIT2_PERMIT",),
+    ("PERMIT2_PERMIT_BATCH",),
+    ("PERMIT2_PERMIT", "PERMIT2_TRANSFER_FROM"),
+    ("PERMIT2_PERMIT_BATCH", "PERMIT2_TRANSFER_FROM_BATCH"),
+    ("PERMIT2_TRANSFER_FROM_BATCH",),
+    ("TRANSFER", "BALANCE_CHECK_ERC20"),
+    ("V4_INITIALIZE_POOL",),
+)
