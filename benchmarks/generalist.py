@@ -29,7 +29,7 @@ AS_USED = "generalist, as used"
 
 def measure(workspace: Path) -> dict[str, Any]:
     """Accuracy of the three systems, and the specialist's lead with its interval and p-value."""
-    items = stratified([i for i in load_holdout() if i.family in SUITE.names], ITEMS)
+    items = stratified(load_holdout(SUITE.names), ITEMS)
     shipped = newest_gguf(workspace)
     peer = ensure(find_model(PEER), say=print).gguf
     assert peer is not None

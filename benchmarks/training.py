@@ -77,6 +77,7 @@ def _child(mode: str, steps: int) -> dict[str, Any]:
     from denizen.models import SYSTEM, checkpoint, ensure, find_model, load_model, load_tokenizer
     from denizen.project.config import TrainConfig
     from denizen.project.machine import cores, peak_rss_bytes
+    from denizen.tasks import CORE
     from denizen.train import sft, tabulate
     from denizen.train.buckets import TokenBuckets
     from denizen.train.loss import IGNORED
@@ -84,7 +85,7 @@ def _child(mode: str, steps: int) -> dict[str, Any]:
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(cores())
     base = checkpoint(ensure(find_model("smollm2-135m-instruct")))
-    rows, _ = build_rows(96, 11, load_holdout(), system=SYSTEM)
+    rows, _ = build_rows(96, 11, load_holdout(CORE), system=SYSTEM)
     tokenizer = load_tokenizer(base)
     rendered, _ = tabulate(
         tokenizer, [r.messages for r in rows[:: 96 // ROWS]], max_length=512, drop_budget=0.0

@@ -63,3 +63,15 @@ def test_another_binary_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         file.write(b"x")
     with pytest.raises(ArtefactError, match="not the pinned anvil"):
         binary()
+
+
+def test_a_node_that_does_not_answer_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Anvil()
+
+    def silent(_: str) -> None:
+        raise ArtefactError("no answer", where=str(node.pid))
+
+    monkeypatch.setattr(anvil, "Rpc", silent)
+    with pytest.raises(ArtefactError, match="no answer") as caught, node:
+        pass
+    assert not alive(int(caught.value.where or 0))

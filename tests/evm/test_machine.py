@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from denizen.evm import PACKAGES, Machine, Revert, artefact, creation_code
-from denizen.evm.abi import calldata, decode, selector, topic
+from denizen.evm.abi import calldata, decode, decode_error, selector, topic
+from denizen.project import ArtefactError
 
 COUNTER = bytes.fromhex("6000546001018060005560005260206000f3")
 TRANSIENT = bytes.fromhex("60005c6001018060005d60005260206000f3")
@@ -46,3 +47,23 @@ def test_real_v2_pair_and_its_revert_reason() -> None:
     with pytest.raises(Revert, match="UniswapV2: PAIR_EXISTS"):
         machine.call(factory, calldata("createPair(address,address)", b, a))
     assert len(machine.logs) <= 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "08c379a0ff",
+        "08c379a0" + "ff" * 64,
+        "08c379a0" + f"{32:064x}" + f"{2:064x}" + "fffe" + "00" * 30,  # not UTF-8
+    ],
+)
+def test_a_reason_that_is_no_string_is_still_a_revert(data: str) -> None:
+    assert decode_error(bytes.fromhex(data)) == "0x08c379a0"
+
+
+def test_a_transaction_that_never_ran_is_no_refusal_of_the_contract() -> None:
+    machine = Machine()
+    machine.place(HERE, COUNTER)
+    for options in ({"value": 5}, {"sender": HERE}):
+        with pytest.raises(ArtefactError, match="not a transaction"):
+            machine.call(HERE, b"", **options)  # type: ignore[arg-type]

@@ -145,3 +145,9 @@ def test_the_worker_comes_back_after_a_timeout_and_a_crash() -> None:
         assert compiler.standard_json(request) == first
     finally:
         compiler.close()
+
+
+@pytest.mark.parametrize("kept", [b"", b"{", b"[]", b"\xff\xfe"])
+def test_a_damaged_answer_is_asked_for_again(tmp_path: Path, kept: bytes) -> None:
+    (tmp_path / "kept.json").write_bytes(kept)
+    assert solc._cached(tmp_path / "kept.json") is None

@@ -52,7 +52,7 @@ def test_user_text_cannot_open_a_turn() -> None:
 def test_missing_or_wrong_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="no such model file"):
         Analyst(tmp_path / "none.gguf", suite_of("core"))
-    (tmp_path / "bad.gguf", suite_of("core")).write_bytes(b"PK\x03\x04")
+    (tmp_path / "bad.gguf").write_bytes(b"PK\x03\x04")
     with pytest.raises(ArtefactError, match="not a GGUF"):
         Analyst(tmp_path / "bad.gguf", suite_of("core"))
 

@@ -114,3 +114,31 @@ def test_published_schema_is_the_catalogue() -> None:
 def test_drafts_tell_tools_apart() -> None:
     drafts = [tool.draft for tool in catalogue().values()]
     assert len(set(drafts)) == len(drafts)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "cl_in(in=-37 COMP; L=45589401919725302; price=38.61 USDT per COMP; fee=1%)",
+        "utilisation(cash=-31190K USDT; debt=217M USDT)",
+        "lst_rebase(held=4 stETH; pooled=6M ETH; rewards=-485.6 ETH; fee=10%)",
+        "farm_tvl(rewards=-$495k; per=year; outside=15.5%)",
+        "range(now=0.6356; lower=-0.4331; upper=0.8525)",
+    ],
+)
+def test_impossible_figures_are_refused(call: str) -> None:
+    with pytest.raises(ToolError):
+        evaluate(call)
+
+
+def test_a_signed_amount_may_be_negative() -> None:
+    text = "v4_delta(swap=-1,350 LDO; op1=settle; amount1=1,351 LDO; op2=take; amount2=1 LDO)"
+    assert dict(evaluate(text).values)["delta"] == "0"
+
+
+def test_values_do_not_depend_on_notation() -> None:
+    plain = evaluate("v2_in(in=4500 USDC; a=1200000 USDC; b=3100000 DAI)").values
+    assert evaluate("v2_in(in=4.5k USDC; a=1,200,000 USDC; b=3.1 million DAI)").values == plain
+    zero = evaluate("funding_apr(rate=0%; interval=8 hours)")
+    minus = evaluate("funding_apr(rate=-0%; interval=8 hours)")
+    assert (minus.values, minus.text) == (zero.values, zero.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import pytest
@@ -290,3 +291,71 @@ def test_a_price_may_carry_its_base() -> None:
     assert reads_figure(gold, "3250 USDC/WETH")[0]
     assert not reads_figure(gold, "3,350 USDC per WETH")[0]
     assert not reads_figure(gold, "3,250 WETH per USDC")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"$$\boxed{11{,}546.95 USDC}$$", r"\(11\,546.95 \text{ USDC}\)", "_11,546.95 USDC_",
+        "1.154695e4 USDC", "1.154695 \u00d7 10^4 USDC", r"1.154695 \times 10^{4} USDC",
+        "11.546,95 USDC", "11546,95 USDC", "11546.95USDC", "not 12,000 but 11,546.95 USDC",
+    ],
+)  # fmt: skip
+def test_an_amount_as_models_typeset_it(text: str) -> None:
+    assert reads("11546.95", "USDC", text), text
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "text"),
+    [
+        ("18.99", "USDC", "19,369514 USDC"),  # not 19 and a rest
+        ("18.99", "USDC", "19.369514WETH"),
+        ("577.9", "%", "5.779,05%"),
+        ("18.99", "USDC", "18.99 USDC is wrong"),
+        ("2", "USDC", "2e5 USDC"),
+        ("2", "USDC", "2e999 USDC"),
+        ("93", "USD", "$-93"),
+        ("93", "USD", "minus $93"),
+    ],
+)
+def test_a_figure_cut_short_is_not_the_figure(number: str, unit: str, text: str) -> None:
+    assert not reads(number, unit, text), text
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("in-range", True),
+        ("_in range_", True),
+        ("The position is not inactive but active.", True),
+        ("I don't know whether it is in range.", False),
+        ("in range? No idea.", False),
+        ('"in range" is wrong', False),
+        ("It cannot be in range.", False),
+        ("in range, or out-of-range", False),
+    ],
+)
+def test_labels_as_models_dress_them(text: str, right: bool) -> None:
+    assert names_label(STATUS, text)[0] is right, text
+
+
+def test_no_is_a_label_only_where_it_answers() -> None:
+    yes = Result({"v": "yes"}, "", (), "v", rivals=("no",))
+    no = Result({"v": "no"}, "", (), "v", rivals=("yes",))
+    assert names_label(yes, "Yes, there is no doubt.")[0] and names_label(no, "No, never.")[0]
+    assert not names_label(yes, "No.")[0] and not names_label(no, "There is no doubt: yes.")[0]
+
+
+@pytest.mark.parametrize(
+    "piece", ["1", "1 ", "1-", "1 %", "1 000 ", "12 USDC ", "a_", "10^", "1.000", "not ", "\\text{"]
+)
+def test_hostile_lengths_take_no_time(piece: str) -> None:
+    text = piece * (20_000 // len(piece))
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        reads("12.5", "%", text)
+        reads("12.5", "USDC", text)
+        names_label(STATUS, text)
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.15, piece  # three verdicts

@@ -26,8 +26,9 @@ def build(
     from denizen.tasks import suite_of
 
     data = config_of(config).data
+    suite = suite_of(data.families)
     rows, report = build_rows(
-        data.rows, data.seed, load_holdout(), suite=suite_of(data.families), system=SYSTEM
+        data.rows, data.seed, load_holdout(suite.names), suite=suite, system=SYSTEM
     )
     with atomic_path(target) as temporary:
         write_jsonl(temporary, rows)

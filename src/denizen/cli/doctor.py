@@ -59,10 +59,10 @@ def doctor(
 
 
 def _certified(found: Certificate | None) -> dict[str, Any]:
-    """The engine's certificate: LOOK if there is none for the engine that is installed."""
+    """The engine's certificate: LOOK unless it is whole and of the engine that is installed."""
     if found is None:
         return _check("engine", False, "not certified; run `denizen protocols certify`")
-    return _check("engine", found.ok and found.current, found.line())
+    return _check("engine", found.ok and found.current and not found.short, found.line())
 
 
 def _check(name: str, ok: bool, text: str) -> dict[str, Any]:

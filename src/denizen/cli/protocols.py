@@ -44,7 +44,7 @@ def certify(
     from denizen.evm import certificate
     from denizen.project import Bar
 
-    chosen = protocol or list(certificate.RUNNERS)
+    chosen = certificate.known(protocol or ())
     place = workspace_of(workspace)
     with Bar("certify", cases * len(chosen), quiet=json).shown() as bar:
         made = certificate.certify(
@@ -67,6 +67,36 @@ def quote(
     json: JsonOption = False,
 ) -> None:
     """Evaluate one calculator call exactly."""
+    _evaluate(call, json)
+
+
+@app.command()
+def position(
+    liquidity: Annotated[str, typer.Option(help="The position's liquidity, a raw integer.")],
+    lower: Annotated[str, typer.Option(help="Lower price of the range.")],
+    upper: Annotated[str, typer.Option(help="Upper price of the range.")],
+    price: Annotated[str, typer.Option(help="Price now, such as '3,250 USDC per WETH'.")],
+    json: JsonOption = False,
+) -> None:
+    """Token amounts and value of a concentrated position."""
+    _evaluate(f"value(L={liquidity}; lower={lower}; upper={upper}; price={price})", json)
+
+
+@app.command()
+def health(
+    collateral: Annotated[str, typer.Option(help="Collateral, such as '10 WETH'.")],
+    price: Annotated[str, typer.Option(help="Its price, such as '3,000 USDC per WETH'.")],
+    threshold: Annotated[str, typer.Option(help="Liquidation threshold, such as 82.5%.")],
+    debt: Annotated[str, typer.Option(help="Debt in the price's quote, such as '12,000 USDC'.")],
+    json: JsonOption = False,
+) -> None:
+    """Aave v3 health factor of one collateral and one debt (more: `quote 'health2(...)'`)."""
+    _evaluate(
+        f"health1(collateral={collateral}; price={price}; threshold={threshold}; debt={debt})", json
+    )
+
+
+def _evaluate(call: str, as_json: bool) -> None:
     from denizen.project import DataError
     from denizen.tasks import ToolError, evaluate
 
@@ -79,23 +109,38 @@ def quote(
         "text": result.text,
         "derivation": list(result.derivation),
     }
-    emit(value, json, "\n".join([result.text, *(f"  {s}" for s in result.derivation)]))
+    emit(value, as_json, "\n".join([result.text, *(f"  {s}" for s in result.derivation)]))
 
 
 @app.command()
 def fact(
-    version: Annotated[str, typer.Argument(help="v2, v3 or v4.")],
-    topic: Annotated[str, typer.Argument(help="For example oracle.")],
+    version: Annotated[str, typer.Argument(help="v3, or with a protocol: 'aave v3'.")],
+    topic: Annotated[str | None, typer.Argument(help="Such as oracle; left out: all.")] = None,
     qualifier: Annotated[str | None, typer.Argument(help="Fee tier, for tick_spacing.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """One fact of a protocol version, with source and date."""
+    """One fact of a protocol version, with its source, date, expiry and who may change it."""
+    from datetime import UTC, datetime
+
     from denizen.project import DataError
     from denizen.protocols import mechanics
 
+    protocol, _, number = version.rpartition(" ")
+    protocol = protocol.lower() or "uniswap"
     try:
-        found = mechanics.fact(version, topic, qualifier)
+        if topic is None:
+            names = [t for t in mechanics.topics(protocol) if t != "tick_spacing"]
+            found = [mechanics.lookup(protocol, number, name) for name in names]
+            rows = [f"{f.topic:<26}{f.value}" for f in found]
+            emit([f._asdict() for f in found], json, "\n".join(rows))
+            return
+        one = mechanics.lookup(protocol, number, topic, qualifier)
     except LookupError as error:
         raise DataError(str(error), where="protocols fact", fix="choose one of these") from error
-    text = f"{found.value}\n  {found.note} ({found.source}, as of {found.as_of})"
-    emit(found._asdict(), json, text)
+    lines = [one.value, f"  {one.note} ({one.source}, as of {one.as_of})"]
+    if one.changeable_by:
+        lines.append(f"  set by {one.changeable_by}")
+    if one.expires:
+        past = mechanics.expired(one, datetime.now(UTC).date())
+        lines.append(f"  {'EXPIRED on' if past else 'vouched for until'} {one.expires}")
+    emit(one._asdict(), json, "\n".join(lines))

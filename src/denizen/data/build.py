@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from denizen.data.leaks import distinctive_numbers, fingerprint
+from denizen.data.leaks import exam_numbers, figures, fingerprint
 from denizen.data.rows import Row
 from denizen.project.errors import DataError
 from denizen.tasks import Item, Schema, Split, Suite, offers, suite_of, verify
@@ -57,7 +57,7 @@ def build_rows(
     families = (suite or suite_of("core")).families
     total = sum(WEIGHTS.get(name, 1.0) for name in families)
     prints = {fingerprint(item.prompt) for item in holdout}
-    numbers = frozenset().union(*(distinctive_numbers(item.prompt) for item in holdout))
+    numbers = frozenset(exam_numbers(holdout))
     rows: list[Row] = []
     refused = dict.fromkeys(REASONS, 0)
     drawn = 0
@@ -119,7 +119,7 @@ def _refusal(
 ) -> str | None:
     if fingerprint(item.prompt) in prints:
         return "repeated"
-    if distinctive_numbers(item.prompt) & numbers:
+    if figures(item.family, item.prompt) & numbers:
         return "holdout number"
     if not verify(item, item.answer).ok:
         return "wrong"

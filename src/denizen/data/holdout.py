@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,13 +25,17 @@ PARTS = {
         "holdout-v1.jsonl",
         "506246a558ba0d97617a41702acb2a1daba582f6bb5b1c653d9baef8737f2272",
     ),
+    "wide": (
+        "holdout-wide-v1.jsonl",
+        "5b7fb2fb358774455fa457657b3858b1b4fc6c21c85457fb0a067eee3c9742d8",
+    ),
 }
 PER_FAMILY = {"core": 72, "wide": 40}
 MECHANICS = 126
 
 
-def load_holdout() -> list[Item]:
-    """All frozen items; raises ArtefactError if a file is not the frozen one."""
+def load_holdout(families: Collection[str] | None = None) -> list[Item]:
+    """All frozen items, or some families'; ArtefactError if a file is not the frozen one."""
     items = []
     for name, sha256 in PARTS.values():
         data = (files("denizen.data") / "assets" / name).read_bytes()
@@ -42,7 +47,7 @@ def load_holdout() -> list[Item]:
                 fix="reinstall denizen; an edited exam proves nothing",
             )
         items += [Item.from_json(json.loads(line)) for line in data.decode("utf-8").splitlines()]
-    return items
+    return [item for item in items if families is None or item.family in families]
 
 
 def stratified(items: list[Item], count: int) -> list[Item]:

@@ -12,13 +12,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from denizen.project.errors import LeakError
 from denizen.project.hashing import sha256_bytes
-from denizen.tasks import find_spans, parse_quantity
+from denizen.tasks import FAMILIES, catalogue, find_spans, parse_quantity
 
 _TOKENS = re.compile(r"\b[A-Za-z]*[A-Z][A-Za-z0-9]*[A-Z][A-Za-z0-9]*\b")
+_STANDARD = re.compile(r"\b(?:ERC|EIP)[- ]?\d+")
 _VERSION = re.compile(r"\b(?:uniswap )?v[234]\b")
 _WORD = re.compile(r"[a-z]+|#|\$t|\$v")
 
@@ -28,6 +30,8 @@ class Question(Protocol):
 
     @property
     def id(self) -> str: ...
+    @property
+    def family(self) -> str: ...
     @property
     def question(self) -> str: ...
     @property
@@ -41,6 +45,8 @@ class Exam(Protocol):
 
     @property
     def id(self) -> str: ...
+    @property
+    def family(self) -> str: ...
     @property
     def prompt(self) -> str: ...
     @property
@@ -65,13 +71,34 @@ def fingerprint(question: str) -> str:
 
 
 def distinctive_numbers(question: str) -> frozenset[str]:
-    """Values of a question with at least four significant digits."""
+    """Values of a question with at least four significant digits; a standard's number is a name."""
     found = set()
-    for span in find_spans(question):
+    for span in find_spans(_STANDARD.sub(" ", question)):
         value = abs(parse_quantity(span).value).normalize()
         if len(value.as_tuple().digits) >= 4:
             found.add(f"{value:f}")
     return frozenset(found)
+
+
+def figures(family: str, question: str) -> frozenset[str]:
+    """The distinctive numbers of a question whose answer depends on them.
+
+    In a family of words (facts, documents, intents) a number is a name or a date that recurs.
+    """
+    return distinctive_numbers(question) if _takes_figures(family) else frozenset()
+
+
+def exam_numbers(holdout: Sequence[Exam]) -> dict[str, str]:
+    """Distinctive numbers of the exam, with an item that has each."""
+    return {n: item.id for item in holdout for n in figures(item.family, item.prompt)}
+
+
+@cache
+def _takes_figures(family: str) -> bool:
+    if family not in FAMILIES:
+        return True
+    tools = catalogue()
+    return any(p.kind for name in FAMILIES[family].tools for p in tools[name].parameters)
 
 
 def shingles(question: str) -> Counter[tuple[str, ...]]:
@@ -92,7 +119,7 @@ def check_leaks(
     prints = {fingerprint(item.prompt): item.id for item in holdout}
     templates = {item.template for item in holdout}
     pools = {item.pool for item in holdout} - {""}
-    numbers = {n: item.id for item in holdout for n in distinctive_numbers(item.prompt)}
+    numbers = exam_numbers(holdout)
     index: dict[tuple[str, ...], list[int]] = {}
     exams = [shingles(item.prompt) for item in holdout]
     for number, grams in enumerate(exams):
@@ -106,7 +133,7 @@ def check_leaks(
             raise _leak(row.id, row.template, "a holdout template")
         if row.pool in pools:
             raise _leak(row.id, row.pool, "a holdout pool")
-        for value in distinctive_numbers(row.question):
+        for value in figures(row.family, row.question):
             if value in numbers:
                 raise _leak(row.id, numbers[value], f"the number {value}")
         grams = shingles(row.question)

@@ -7,6 +7,7 @@ are the canonical ones of the contract ABI specification, tuples written as "(a,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -70,8 +71,11 @@ def calldata(signature: str, *values: Any) -> bytes:
 def decode_error(data: bytes) -> str:
     """A revert's reason: Error(string), Panic(uint256), a custom error's selector, or nothing."""
     if data[:4] == _ERROR and len(data) > 4:
-        # Old Solidity leaves dirt in the padding of a revert's reason.
-        return str(decode(["string"], data[4:], strict=False)[0])
+        from eth_abi.exceptions import DecodingError
+
+        # Old Solidity leaves dirt in a reason's padding; a hostile contract, anything at all.
+        with suppress(DecodingError, UnicodeDecodeError):
+            return str(decode(["string"], data[4:], strict=False)[0])
     if data[:4] == _PANIC and len(data) > 4:
         return f"Panic(0x{int.from_bytes(data[4:36], 'big'):02x})"
     return "0x" + data[:4].hex() if data else "reverted without data"

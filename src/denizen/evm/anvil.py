@@ -88,13 +88,12 @@ class Anvil:
                 start_new_session=True,
             )
             try:
-                port = self._port(Path(log.name))
+                self.url = f"http://127.0.0.1:{self._port(Path(log.name))}"
+                self.rpc = Rpc(self.url)
+                self.account = str(self.rpc.call("eth_accounts")[0])
             except BaseException:
                 self._stop()
                 raise
-        self.url = f"http://127.0.0.1:{port}"
-        self.rpc = Rpc(self.url)
-        self.account = str(self.rpc.call("eth_accounts")[0])
         return self
 
     def __exit__(

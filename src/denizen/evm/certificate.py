@@ -61,6 +61,12 @@ class Certificate:
         return self.engine == engine_hash()
 
     @property
+    def short(self) -> tuple[str, ...]:
+        """Protocols that were left out, or compared in fewer cases than a certificate takes."""
+        cases = {o["protocol"]: o["cases"] for o in self.outcomes}
+        return tuple(name for name in RUNNERS if cases.get(name, 0) < CASES)
+
+    @property
     def cases(self) -> int:
         """All cases."""
         return sum(int(o["cases"]) for o in self.outcomes)
@@ -79,7 +85,8 @@ class Certificate:
         )
         stale = "" if self.current else "; of another engine than the one installed"
         found = "0 mismatches" if self.ok else "NOT certified"
-        return f"{self.cases:,} cases against real bytecode, {found} ({told}){stale}"
+        short = f"; under {CASES:,} cases of {', '.join(self.short)}" if self.short else ""
+        return f"{self.cases:,} cases against real bytecode, {found} ({told}){short}{stale}"
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -98,6 +105,17 @@ def engine_hash() -> str:
     return source_hash("protocols")
 
 
+def known(protocols: Sequence[str]) -> tuple[str, ...]:
+    """Each protocol once (none given: all); raises ArtefactError for one without a runner."""
+    if unknown := [name for name in protocols if name not in RUNNERS]:
+        raise ArtefactError(
+            f"no certification for {unknown[0]!r}",
+            where="protocols certify",
+            fix=f"known: {', '.join(RUNNERS)}",
+        )
+    return tuple(dict.fromkeys(protocols or RUNNERS))
+
+
 def certify(
     protocols: Sequence[str],
     cases: int = CASES,
@@ -106,14 +124,8 @@ def certify(
     on_case: Callable[[int], None] = lambda _: None,
 ) -> Certificate:
     """Run the protocols' differential fuzz; raises ArtefactError for an unknown protocol."""
-    if unknown := [name for name in protocols if name not in RUNNERS]:
-        raise ArtefactError(
-            f"no certification for {unknown[0]!r}",
-            where="protocols certify",
-            fix=f"known: {', '.join(RUNNERS)}",
-        )
     outcomes: list[Outcome] = []
-    for name in protocols:
+    for name in known(protocols):
         on_start(name)
         found: Outcome = importlib.import_module(RUNNERS[name]).run(cases, seed, on_case)
         outcomes.append(replace(found, protocol=name))
@@ -139,7 +151,7 @@ def find(workspace: Workspace | None = None) -> Certificate | None:
         path = workspace.path(NAME)
         try:
             return _read(path.read_text("utf-8"))
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtefactError(
                 "the certificate cannot be read",
                 where=str(path),
@@ -151,4 +163,8 @@ def find(workspace: Workspace | None = None) -> Certificate | None:
 
 def _read(text: str) -> Certificate:
     loaded = json.loads(text)
+    for outcome in loaded["outcomes"]:
+        figures = outcome["cases"], outcome["mismatches"]
+        if not isinstance(outcome["protocol"], str) or any(type(n) is not int for n in figures):
+            raise ValueError("not an outcome")
     return Certificate(**{**loaded, "outcomes": tuple(loaded["outcomes"])})

@@ -139,18 +139,22 @@ class Machine:
 
 def _pyrevm() -> Any:
     try:
+        import eth_abi  # noqa: F401  (calldata needs it; better said now than at the first call)
+        import eth_hash  # noqa: F401
         import pyrevm
     except ImportError as error:
         raise ArtefactError(
             "the embedded EVM is not installed",
-            where="pyrevm",
+            where=error.name or "pyrevm",
             fix="python -m pip install 'denizen[evm]'",
         ) from error
     return pyrevm
 
 
-def _revert(error: RuntimeError) -> Revert:
+def _revert(error: RuntimeError) -> Exception:
     text = str(error)
+    if text.startswith("Transaction("):  # never reached a contract: our mistake, not a refusal
+        return ArtefactError(f"not a transaction the EVM takes: {text[:200]}", where="pyrevm")
     match = _OUTPUT.search(text)
     if text.startswith("Revert") and match:
         return Revert(bytes.fromhex(match.group(1)))

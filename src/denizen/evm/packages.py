@@ -24,6 +24,7 @@ from denizen.project.errors import ArtefactError
 from denizen.project.hashing import sha256_file
 
 Say = Callable[[str], None]
+_LONGEST_FETCH = 600  # seconds
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ PACKAGES: dict[str, Package] = {
 
 def fetch(package: Package, say: Say = lambda _: None) -> Path:
     """The tarball on disk, fetched if need be and checked; raises ArtefactError."""
-    if not package.tarball.exists():
+    if not package.tarball.is_file():
         say(f"fetching {package.name} {package.version}")
         _npm_pack(package)
     return _checked(package)
@@ -155,16 +156,23 @@ def _npm_pack(package: Package) -> None:
             fix="install Node.js with npm, or copy the tarball to " + str(package.tarball),
         )
     with tempfile.TemporaryDirectory() as scratch:
-        command = [npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", scratch]
-        done = subprocess.run(
-            [*command, f"{package.name}@{package.version}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [npm, "pack", "--loglevel=error", "--ignore-scripts"]
+        try:
+            done = subprocess.run(
+                [*command, "--pack-destination", scratch, f"{package.name}@{package.version}"],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_LONGEST_FETCH,
+                check=False,
+            )
+            said, failed = done.stderr, done.returncode != 0
+        except subprocess.TimeoutExpired:
+            said, failed = f"npm gave no answer in {_LONGEST_FETCH} s", True
         made = list(Path(scratch).glob("*.tgz"))
-        if done.returncode or len(made) != 1:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1][:200]
+        if failed or len(made) != 1:
+            # The first line is a code; those after it may hold the user's registry and its key.
+            reason = (said.strip().splitlines() or ["no reason given"])[0][:200]
             raise ArtefactError(
                 f"could not fetch {package.name} {package.version}",
                 where=reason,

@@ -222,10 +222,10 @@ def _compiled(sources: Mapping[str, str], settings: Mapping[str, Any]) -> Compil
 
 def _cached(path: Path) -> dict[str, Any] | None:
     try:
-        loaded: dict[str, Any] = json.loads(path.read_bytes())
-    except (FileNotFoundError, json.JSONDecodeError):
+        loaded = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
-    return loaded
+    return loaded if isinstance(loaded, dict) else None
 
 
 def _refusal(problem: Mapping[str, Any], units: Mapping[str, str]) -> SolidityError:

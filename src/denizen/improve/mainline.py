@@ -108,8 +108,7 @@ class MainLine:
                 fix="choose a model that `denizen models list` marks as training",
             )
         self.suite = suite_of(config.data.families)
-        self.holdout = load_holdout()
-        items = [item for item in self.holdout if item.family in self.suite.names]
+        self.holdout = items = load_holdout(self.suite.names)
         self.sample = items if full else stratified(items, config.data.sample)
         self.sample_hash = content_hash([item.to_json() for item in self.sample])
         self.done: dict[str, StageRecord] = {}

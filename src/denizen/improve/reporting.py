@@ -178,5 +178,5 @@ def _limits(line: MainLine) -> tuple[str, ...]:
         f"Scored on {len(line.sample)} of {len(line.holdout)} frozen holdout items.",
         f"The engine reproduces {truth['reproduced']} of {truth['swaps']} carried real swaps "
         "exactly; the others crossed a tick, which an event alone does not show.",
-        "Questions outside the eight families are not covered by this proof.",
+        f"Questions outside the {len(line.suite.names)} families are not covered by this proof.",
     )

@@ -27,6 +27,8 @@ MAX_CALL = 20_000
 MAX_ARGUMENTS = 24
 MAX_VALUE = Decimal(1 << 256)
 MAX_PLACES = 40
+# Kinds of which there is no negative figure; a parameter that is a change of one says `signed`.
+UNSIGNED = frozenset({"amount", "price", "period", "multiple"})
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,8 @@ def _argument(tool: Tool, parameter: Parameter, text: str) -> Argument:
         raise ToolError(f"{tool.name}: {parameter.name}: {error}") from error
     if parameter.kind not in quantity.kinds:
         raise ToolError(f"{tool.name}: {parameter.name} wants {parameter.kind}, got {text[:80]!r}")
+    if parameter.kind in UNSIGNED and quantity.value < 0 and not parameter.signed:
+        raise ToolError(f"{tool.name}: {parameter.name} must not be negative, got {text[:80]!r}")
     if parameter.kind not in ("hex", "address"):
         places = -int(quantity.value.as_tuple().exponent)
         if quantity.value.copy_abs() >= MAX_VALUE or places > MAX_PLACES:

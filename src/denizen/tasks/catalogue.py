@@ -22,12 +22,16 @@ class ToolError(ValueError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument: a quantity of `kind`, or one of `choices` when these are given."""
+    """One argument: a quantity of `kind`, or one of `choices` when these are given.
+
+    An amount, price, period or multiple is not negative unless `signed` says that it may be.
+    """
 
     name: str
     doc: str
     kind: Kind | None = None
     choices: tuple[str, ...] = ()
+    signed: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import permutations, product
+from itertools import islice, permutations, product
 from math import prod
 
 from denizen.tasks.calculator import (
@@ -76,12 +76,11 @@ def _call_rules(tool: Tool, spans: Mapping[Kind, list[str]]) -> tuple[list[str],
         return [], set()
     if not quantities:
         return list(_word_calls(tool.name)), set()
-    concrete: list[str] = []
-    for number, assignment in enumerate(_assignments(quantities, spans)):
-        if number >= MAX_CALLS:
-            return [_open_rule(tool)], {p.kind for p in quantities if p.kind}
-        concrete += _accepted(tool, assignment)
-    return concrete, set()
+    # Counted before any is evaluated: a grammar is made for every question served.
+    assignments = list(islice(_assignments(quantities, spans), MAX_CALLS + 1))
+    if len(assignments) > MAX_CALLS:
+        return [_open_rule(tool)], {p.kind for p in quantities if p.kind}
+    return [call for one in assignments for call in _accepted(tool, one)], set()
 
 
 @cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from functools import cached_property, lru_cache
 from typing import Literal
 
 Kind = Literal[
@@ -84,7 +85,7 @@ class Quantity:
     unit: str = ""
     per: str = ""
 
-    @property
+    @cached_property
     def kinds(self) -> frozenset[Kind]:
         """The parameter kinds this span can fill."""
         if self.unit in _OWN_KIND:
@@ -113,6 +114,11 @@ def all_spans(text: str) -> list[str]:
     return [match.group(0) for match in _SPAN.finditer(text)]
 
 
+def placed_spans(text: str) -> list[tuple[str, int, int]]:
+    """Every quantity in `text` as written, with where it starts and ends."""
+    return [(match.group(0), match.start(), match.end()) for match in _SPAN.finditer(text)]
+
+
 def find_spans(text: str) -> list[str]:
     """Every quantity in `text` as written, in order of first appearance, without repeats."""
     return list(dict.fromkeys(all_spans(text)))
@@ -125,16 +131,25 @@ def parse_quantity(text: str) -> Quantity:
         if len(text) > MAX_HEX:
             raise QuantityError(f"hex data of {len(text)} characters is longer than {MAX_HEX}")
         return Quantity(text, Decimal(int(text, 16)), "address" if len(text) == 42 else "hex")
-    match = _PARTS.match(text) if len(text) <= MAX_TEXT else None
-    if match is None:
+    found = _figure(text) if len(text) <= MAX_TEXT else None
+    if found is None:
         raise QuantityError(
             f"{text[:80]!r} is not a quantity such as '4.5 WETH', '$21.7M' or '0.05%'"
         )
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _figure(text: str) -> Quantity | None:
+    """A figure with its unit; cached, since a question's spans are read again for every call."""
+    match = _PARTS.match(text)
+    if match is None:
+        return None
     part = match.groupdict()
     value = Decimal(part["digits"].replace(",", ""))
     if part["scale"]:
         value = _WIDE.multiply(value, Decimal(_SCALES[part["scale"].lower()]))
-    if part["sign"]:
+    if part["sign"] and value:
         value = value.copy_negate()
     if part["percent"]:
         return Quantity(text, value.scaleb(-2, _WIDE), "%")

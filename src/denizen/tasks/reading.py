@@ -3,7 +3,8 @@
 Contract: a figure counts in every notation that means it (12.5%, 0.125, 1250 bps; 11,546.95 USDC,
 11.547k USDC; 11 546.95), to 0.1% (percentages: 0.5% of themselves, at most 0.05 points and never
 finer than two places are shown), in its own unit or none.  Another unit, a loss told as a gain, two
-figures joined by "or", a negated figure or label, and a second label are wrong.
+figures joined by "or", a negated figure or label, and a second label are wrong.  The last figures
+of a text count; `notation.py` first puts LaTeX, exponents and decimal commas into plain digits.
 """
 
 from __future__ import annotations
@@ -14,24 +15,33 @@ from decimal import Decimal
 from functools import lru_cache
 
 from denizen.tasks.catalogue import Result
-from denizen.tasks.quantities import Quantity, QuantityError, all_spans, parse_quantity
+from denizen.tasks.notation import percents, plain, plain_figures
+from denizen.tasks.quantities import (
+    Quantity,
+    QuantityError,
+    all_spans,
+    parse_quantity,
+    placed_spans,
+)
 
 RELATIVE = Decimal("0.001")
 PERCENT_RELATIVE = Decimal("0.005")
 PERCENT_POINTS = (Decimal("0.006"), Decimal("0.05"))
 DOLLAR_COINS = frozenset({"USDC", "USDT", "DAI", "GHO", "PYUSD", "USDS", "USDG", "crvUSD", "LUSD"})
-_GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:[ \u00a0\u202f'_]\d{3})+(?!\d)")
+# An answer ends on its figure: of a longer list than this only the last ones are read.
+MAX_FIGURES = 500
+MAX_TAIL = 6_000
 _EITHER = re.compile(
     r"[\s,]*(?:or|maybe|perhaps|possibly|/)"
     r"(?:[\s,]+(?:maybe|perhaps|possibly|even|about|around|roughly|rather|closer to|more like))*"
     r"[\s,]*",
     re.IGNORECASE,
 )
+# "124" of "124.5xyz" is no figure of its own.
+_FRAGMENT = re.compile(r"[.,]\d")
 # A dash right after a figure joins two: "20-25%".
 _DASHED = re.compile(r"\d[kKmMbB]?%?[-\u2013\u2014]\s?$")
 _BETWEEN = re.compile(r"\bbetween\s+(?:\w+\s+)?$", re.IGNORECASE)
-_PERCENT_WORD = re.compile(r"(?<=\d) ?(?:per ?cent|percent|pct)\b", re.IGNORECASE)
-_BASIS_WORD = re.compile(r"(?<=\d) ?basis points?\b", re.IGNORECASE)
 _GAIN = re.compile(
     r"\b(?:gain(?:s|ed)?|profit(?:s|ed)?|ahead|outperform\w*|up by)\b", re.IGNORECASE
 )
@@ -44,8 +54,16 @@ _LOSS = re.compile(
     r"\b(?:loss(?:es)?|los[et]|down|behind|worse|lower|less|discount)\b", re.IGNORECASE
 )
 _NEGATION = re.compile(
-    r"(?:\bnot|n't|\bnever|\bno longer|\bneither|\bnor|\brather than|\binstead of|\bunlike)"
-    r"(?:\s+\w+){0,2}\s+[\"'`(]?$",
+    r"(?:\bnot|\bcannot|n't|\bnever|\bno longer|\bneither|\bnor|\brather than|\binstead of"
+    r"|\bunlike|\bfalse that|\bstopped|\bceased)(?:\s+(?!(?:but|and|or)\b)\w+){0,2}\s+[\"'`*(]*$"
+    r"|\b(?:know|say|tell|sure|clear|determine|decide)\s+(?:whether|if)\b[^.;:,]*$",
+    re.IGNORECASE,
+)
+# "11,546.95 USDC is wrong"
+_REJECTED = re.compile(
+    r"[\"'`*)]*\s+(?:is|are|was|would be)\s+"
+    r"(?:wrong|incorrect|false|untrue|not (?:right|correct|true|the (?:right |correct )?answer))\b"
+    r"|\s*\?\s*(?:no idea|not sure|unsure|(?:i )?do(?:n't| not) know)\b",
     re.IGNORECASE,
 )
 _DECLINES = re.compile(
@@ -64,47 +82,57 @@ _DECLINES = re.compile(
 def reads_figure(gold: Result, text: str) -> tuple[bool, str]:
     """Whether the text's figure is the gold one, and why."""
     assert gold.number is not None
-    text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m.group(0)), _plain(text))
+    if len(text) > MAX_TAIL:
+        text = text[-MAX_TAIL:].partition(" ")[2]
+    text = plain_figures(plain(text))
     if gold.unit == "%":
-        text = _percents(text)
+        text = percents(text)
     found = _candidates(gold, text)
     if not found:
         return False, "no figure in the answer"
-    if len(found) > 1 and found[-1].value != found[-2].value:
-        before, _, between = text.rpartition(found[-1].text)[0].rpartition(found[-2].text)
-        hedged = between.strip() in ("and", "to") and _BETWEEN.search(before)
+    last, start, _ = found[-1]
+    if len(found) > 1 and last.value != found[-2][0].value:
+        _, first, end = found[-2]
+        between = text[end:start]
+        hedged = between.strip() in ("and", "to") and _BETWEEN.search(
+            text[max(0, first - 40) : first]
+        )
         if hedged or _EITHER.fullmatch(between):
             return False, "two figures are offered"
-    last = found[-1]
-    dash = "-" if last.text.startswith("-") else ""
-    if _DASHED.search(text[: text.rindex(last.text)] + dash):
+    dash = start + last.text.startswith(("-", "\u2212"))
+    if _DASHED.search(text[max(0, dash - 4) : dash]):
         return False, "a range is offered"
     ok = _agrees(gold, last, text)
     return ok, "figure within tolerance" if ok else f"figure {last.text!r} is off"
 
 
-def _candidates(gold: Result, text: str) -> list[Quantity]:
+Placed = tuple[Quantity, int, int]
+
+
+def _candidates(gold: Result, text: str) -> list[Placed]:
     """Quantities in the gold figure's unit; failing these, prices in it, then bare numbers."""
-    own: list[Quantity] = []
-    prices: list[Quantity] = []
-    bare: list[Quantity] = []
-    end = 0
-    for span in all_spans(text):
-        start = text.index(span, end)
-        end = start + len(span)
-        if span.startswith("0x") or _NEGATION.search(text[max(0, start - 40) : start]):
+    own: list[Placed] = []
+    prices: list[Placed] = []
+    bare: list[Placed] = []
+    dollars = gold.unit == "" or gold.unit in DOLLAR_COINS
+    for span, start, end in placed_spans(text)[-MAX_FIGURES:]:
+        if span.startswith("0x") or _FRAGMENT.match(text, end) or _denied(text, start, end):
             continue
         try:
             quantity = parse_quantity(span)
         except QuantityError:
             continue
         if _same_unit(quantity.unit, gold.unit):
-            (prices if quantity.per else own).append(quantity)
-        elif quantity.unit == "" or (
-            quantity.unit == "USD" and (gold.unit in DOLLAR_COINS or gold.unit == "")
-        ):
-            bare.append(quantity)
+            (prices if quantity.per else own).append((quantity, start, end))
+        elif quantity.unit == "" or (quantity.unit == "USD" and dollars):
+            bare.append((quantity, start, end))
     return own or prices or bare
+
+
+def _denied(text: str, start: int, end: int) -> bool:
+    """Whether the words around a figure or label negate it."""
+    before = text[max(0, start - 40) : start]
+    return bool(_NEGATION.search(before) or _REJECTED.match(text, end))
 
 
 def _same_unit(unit: str, gold: str) -> bool:
@@ -140,7 +168,7 @@ def _close_points(exact: Decimal, value: Decimal, text: str) -> bool:
 
 def names_label(gold: Result, text: str) -> tuple[bool, str]:
     """Whether the text names the right label, unnegated, and none of its rivals."""
-    text = _plain(text)
+    text = plain(text)
     right = [gold.values[gold.headline], *gold.aliases]
     spans = [span for label in right for span in _claims(label, text)]
     if not spans:
@@ -154,7 +182,7 @@ def names_label(gold: Result, text: str) -> tuple[bool, str]:
 
 def refuses(gold: Result, text: str, known: Collection[str]) -> tuple[bool, str]:
     """Whether the text says that there is no answer, and offers no figure of its own."""
-    text = _percents(_plain(text))
+    text = percents(plain(text))
     if not _DECLINES.search(text):
         return False, "does not say that it cannot be answered"
     stated = {meaning for span in known for meaning in (_meaning(span), (_meaning(span)[0], "/"))}
@@ -165,16 +193,6 @@ def refuses(gold: Result, text: str, known: Collection[str]) -> tuple[bool, str]
     if gold.aliases and not any(_pattern(a.lower()).search(text.lower()) for a in gold.aliases):
         return False, "does not say what is missing"
     return True, "declined"
-
-
-def _plain(text: str) -> str:
-    """Typographic apostrophes as typed ones."""
-    return text.replace("\u2019", "'")
-
-
-def _percents(text: str) -> str:
-    """ "5 percent" as "5%", "5 basis points" as "5 bps"."""
-    return _BASIS_WORD.sub(" bps", _PERCENT_WORD.sub("%", text))
 
 
 def _meaning(span: str) -> tuple[Decimal, str]:
@@ -191,10 +209,14 @@ def _claims(label: str, text: str) -> list[tuple[int, int]]:
     return [
         match.span()
         for match in _pattern(label.lower()).finditer(text.lower())
-        if not _NEGATION.search(text[max(0, match.start() - 40) : match.start()])
+        if not _denied(text, *match.span())
     ]
 
 
 @lru_cache(maxsize=2048)
 def _pattern(label: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w.]){re.escape(label)}(?!\w|[.,]\d)")
+    if label == "no":  # "No, it does not", and not "no doubt"
+        return re.compile(r"^\W*no\b|(?<![\w.-])no(?=\W*$|[\"'`*)]*[.,:;!])")
+    # "out-of-range" is "out of range"
+    words = re.escape(label).replace(r"\ ", "[ _-]")
+    return re.compile(rf"(?<![\w.]){words}(?!\w|[.,]\d)")

@@ -257,7 +257,7 @@ def _rule(field: Field, spans: Mapping[str, Sequence[str]]) -> str | None:
         one = _any(f'"{option}"' for option in field.options)
         rule = f'"[" (({one}) (", " ({one})){{0,{len(field.options) - 1}}})? "]"'
     elif field.kind == "share":
-        rule = _any(f"{n / 20:.2f}" for n in range(21))
+        rule = _any(str(n / 20) for n in range(21))
     elif field.kind in ("quantity", "address"):
         found = spans.get(field.of if field.kind == "quantity" else "address", ())
         rule = _any(f'"{span}"' for span in found) if found else None

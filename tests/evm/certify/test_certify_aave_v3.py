@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from denizen.evm.certify import aave_v3
+from denizen.evm.worlds import aave_views
 from denizen.protocols import (
+    MathError,
     aave_math,
     aave_v3_account,
     aave_v3_liquidation,
@@ -71,3 +73,12 @@ def test_a_wrong_engine_is_caught(wrong: str, monkeypatch: pytest.MonkeyPatch) -
     outcome = aave_v3.run(4000, 20)
     assert outcome.mismatches > 0
     assert outcome.first_mismatches[0].count("seed 20 episode") == 1
+
+
+def test_what_cannot_be_read_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: object) -> None:
+        raise MathError("overflow")
+
+    monkeypatch.setattr(aave_views, "reserve_data", unreadable)
+    with pytest.raises(MathError, match="overflow"):
+        aave_v3.run(50, seed=1)

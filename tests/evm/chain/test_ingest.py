@@ -14,7 +14,7 @@ from tests.evm.chain.fake_node import PAIR, FakeNode, refusal
 from denizen.cli.app import main
 from denizen.evm.chain import event_file
 from denizen.evm.chain.event_file import load_events, load_state, locked, state_path
-from denizen.evm.chain.events import LogError, Source
+from denizen.evm.chain.events import Event, LogError, Source, from_line
 from denizen.evm.chain.ingest import Job, Summary, ingest
 from denizen.evm.chain.rpc import Rpc, RpcError
 from denizen.project import DataError, WorkspaceError
@@ -298,3 +298,37 @@ def test_the_command(
     assert main(words) == 2
     error = capsys.readouterr().err
     assert "http://127.0.0.1:1" in error and "KEY12345" not in error
+
+
+def test_to_before_from_is_said_before_anything(tmp_path: Path) -> None:
+    node = FakeNode()
+    with pytest.raises(DataError, match="last block 5 is before the first 9"):
+        run(node, tmp_path / "e.jsonl", start=9, stop=5)
+    assert node.asked == [] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "v9"},
+        {"version": "v3"},  # without its fee and tick spacing
+        {"address": "0x12"},
+        {"chain_id": "1"},
+        {"checkpoints": [["1", "0x", "0"]]},
+        {"facts": {"fee": None}},
+    ],
+)
+def test_a_damaged_state_is_a_typed_error(tmp_path: Path, change: dict[str, Any]) -> None:
+    out = tmp_path / "e.jsonl"
+    run(FakeNode(), out)
+    state = json.loads(state_path(out).read_text())
+    state_path(out).write_text(json.dumps(state | change))
+    with pytest.raises(DataError, match="no usable state"):
+        run(FakeNode(), out)
+
+
+def test_a_narrow_figure_of_another_type_is_not_an_event() -> None:
+    args = {"id": "0x", "protocolFee": "7"}
+    line = json.dumps(Event("ProtocolFeeUpdated", 1, 0, "0x", "0x", 0, None, args)._asdict())
+    with pytest.raises(ValueError, match="not a number"):
+        from_line("v4", line)

@@ -211,3 +211,55 @@ def test_aave_events_are_counted_and_nothing_is_claimed() -> None:
 def test_a_log_set_aside_is_a_fault() -> None:
     aside = Event("Malformed", 1, 0, "0x", "0x", 0, None, {"reason": "x", "raw": "{}"})
     assert rebuild("v2", [aside], {}).faults == {"Malformed: malformed log set aside": 1}
+
+
+V4_START = {
+    "id": SALT, "currency0": OWNER, "currency1": OWNER, "hooks": OWNER,
+    "fee": 3000, "tickSpacing": 60, "sqrtPriceX96": Q96, "tick": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("version", "facts", "start"),
+    [
+        ("v3", V3, {"sqrtPriceX96": 0, "tick": 0}),
+        ("v3", V3, {"sqrtPriceX96": (1 << 160) - 1, "tick": 0}),
+        ("v3", {"fee": (1 << 256) - 1, "tickSpacing": 60}, {"sqrtPriceX96": Q96, "tick": 0}),
+        ("v3", {"fee": 3000, "tickSpacing": 0}, {"sqrtPriceX96": Q96, "tick": 0}),
+        ("v4", {}, V4_START | {"sqrtPriceX96": 1}),
+        ("v4", {}, V4_START | {"tickSpacing": 0}),
+        ("v4", {}, V4_START | {"tickSpacing": -1}),
+        ("v4", {}, V4_START | {"fee": 1_000_001}),
+    ],
+)
+def test_an_impossible_start_is_a_fault(
+    version: str, facts: dict[str, int], start: dict[str, Any]
+) -> None:
+    report = rebuild(version, numbered(iter([("Initialize", start)])), facts)
+    assert sum(report.faults.values()) == 1
+
+
+@pytest.mark.parametrize("version", ["v3", "v4"])
+def test_events_with_any_figures_never_break_the_rebuilding(version: str) -> None:
+    """What an RPC that lies can send: every type's edges, in any order."""
+    kinds = list(table(version).values())
+    start = V4_START if version == "v4" else {"sqrtPriceX96": Q96, "tick": 0}
+    for seed in range(150):
+        dice = random.Random(seed)
+        moves = [("Initialize", start)]
+        for _ in range(dice.randint(1, 8)):
+            kind = dice.choice(kinds)
+            args = {field.name: anything(dice, field.type) for field in kind.fields}
+            moves.append((kind.name, args))
+        report = rebuild(version, numbered(iter(moves)), V3)
+        assert report.events.total() == len(moves)
+        assert report.reproduced + sum(report.reasons.values()) == report.swaps
+
+
+def anything(dice: random.Random, kind: str) -> Any:
+    if "int" not in kind:
+        return SALT if kind == "bytes32" else OWNER
+    bits, signed = int(kind.removeprefix("u")[3:]), kind.startswith("int")
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    near = dice.choice([60, Q96, dice.getrandbits(dice.randint(1, bits))]) * dice.choice([1, -1])
+    return dice.choice([low, high, 0, 1, *[max(low, min(high, near))] * 4])

@@ -35,6 +35,7 @@ PASSING = [
     lambda ask: httpx.Response(200, text='{"jsonrpc": "2.0", "id": 1, "resu'),
     lambda ask: httpx.Response(200, json={"jsonrpc": "2.0", "id": "another", "result": "0x1"}),
     lambda ask: httpx.Response(200, json=[]),
+    lambda ask: httpx.Response(200, text="[" * 200_000),
     lambda ask: refusal(-32005, "daily request count exceeded, request rate limited"),
     lambda ask: refusal(429, "Your app has exceeded its compute units per second capacity"),
     lambda ask: refusal(-32603, "Internal error"),
@@ -118,6 +119,12 @@ def test_no_log_record_holds_the_key(caplog: pytest.LogCaptureFixture) -> None:
 def test_an_unusable_url(url: str) -> None:
     with pytest.raises(RpcError, match="not a usable URL"):
         Rpc(url)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70])
+def test_a_host_that_cannot_be_encoded_is_a_typed_error(host: str) -> None:
+    with Rpc(f"http://{host}/KEY12345") as node, pytest.raises(RpcError, match="not a usable URL"):
+        node.head()
 
 
 @pytest.fixture
@@ -269,3 +276,37 @@ def test_logs_in_any_order_come_out_in_chain_order() -> None:
     node = FakeNode()
     node.twist = lambda logs: logs[::-1]
     assert read_all(node) == places(node)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"logIndex": "-0x1"},
+        {"logIndex": " 0x1"},
+        {"transactionIndex": "1_0"},
+        {"blockNumber": 7},
+        {"blockTimestamp": "0x" + "f" * 17},
+    ],
+)
+def test_a_place_that_is_no_quantity_is_a_typed_error(change: dict[str, Any]) -> None:
+    node = FakeNode()
+    node.twist = lambda logs: [{**log, **change} for log in logs]
+    with pytest.raises(RpcError, match="without a usable place"):
+        LogReader(node.rpc(), SOURCE).read(0, 50)
+
+
+def test_a_block_without_a_hash_identifies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = FakeNode()
+    monkeypatch.setattr(node, "hash", lambda number: None)
+    with pytest.raises(RpcError, match="malformed hash"):
+        node.rpc().header(5)
+
+
+def test_a_key_that_is_the_whole_query_is_not_shown() -> None:
+    def echo(_: httpx.Request) -> httpx.Response:
+        return refusal(-32000, "no project BAREKEY77 or FRAGMENT88")
+
+    node = Rpc("https://node.example/?BAREKEY77#FRAGMENT88", transport=httpx.MockTransport(echo))
+    with pytest.raises(RpcError) as caught:
+        node.head()
+    assert "BAREKEY77" not in str(caught.value) and "FRAGMENT88" not in str(caught.value)

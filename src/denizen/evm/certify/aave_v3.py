@@ -234,16 +234,19 @@ class _Episode:
         assets = list(dict.fromkeys([*action.assets, *filter(None, isolated)]))
         ours: _Figures | None = None
         theirs: _Figures | None = None
+        # Reading is outside: what cannot be read after an action is no refusal of it.
         try:
             self.market = action.engine(before)
-            ours = self._engine_view(assets, action.users)
         except MathError:
             pass
+        else:
+            ours = self._engine_view(assets, action.users)
         try:
             self.world.act(action.user, action.signature, *map(self._address, action.values))
-            theirs = self._contract_view(assets, action.users)
         except Revert:
             pass
+        else:
+            theirs = self._contract_view(assets, action.users)
         where = f"{self._where()}, {action.user}: {action.signature} {action.values}"
         return self.tally.compare(action.kind, *_differences(ours, theirs), where)
 

@@ -75,9 +75,14 @@ def load_state(out: Path) -> State:
         value = json.loads(state_path(out).read_text("utf-8"))
         points = tuple(Checkpoint(*point) for point in value.pop("checkpoints"))
         state = State(**value, checkpoints=points)
-        if state.format != _FORMAT or not points:
+        numbers = [state.chain_id, state.first, *state.facts.values()]
+        numbers += [number for point in points for number in (point.block, point.size)]
+        if state.format != _FORMAT or not points or any(type(n) is not int for n in numbers):
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        Source.of(state.version, state.pool_id or state.address, state.address)
+        if state.version == "v3" and not {"fee", "tickSpacing"} <= state.facts.keys():
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError) as error:
         raise DataError(
             "no usable state of an ingestion",
             where=str(state_path(out)),

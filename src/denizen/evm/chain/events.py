@@ -266,7 +266,10 @@ def from_line(version: str, line: str) -> Event:
     if fields and list(event.args) != [field.name for field in fields]:
         raise ValueError(f"not the arguments of {event.name}")
     wide = {f.name for f in fields if _wide(f.type)}
-    return event._replace(args={n: int(v) if n in wide else v for n, v in event.args.items()})
+    args = {n: int(v) if n in wide else v for n, v in event.args.items()}
+    if any("int" in f.type and type(args[f.name]) is not int for f in fields):
+        raise ValueError(f"{event.name} has a figure that is not a number")
+    return event._replace(args=args)
 
 
 def _named(version: str, name: str) -> tuple[Field, ...]:

@@ -66,6 +66,12 @@ def ingest(
     rpc: Rpc, job: Job, *, say: Callable[[str], None] = lambda _: None, quiet: bool = True
 ) -> Summary:
     """Bring OUT up to the newest final block (or `stop`); raises DenizenError, keeps progress."""
+    if job.stop is not None and job.stop < (job.start or 0):
+        raise DataError(
+            f"the last block {job.stop} is before the first {job.start}",
+            where="--to",
+            fix="give --to a block from --from on",
+        )
     with locked(job.out):
         state = _begun_or_resumed(rpc, job)
         target = rpc.head() - job.confirmations

@@ -17,6 +17,7 @@ from denizen.evm.chain.rpc import Refused, Rpc, RpcError, Stalled
 
 FIRST_SPAN, LARGEST_SPAN = 1_000, 100_000
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _OTHER_NODE = "use another node"
 
 
@@ -93,12 +94,12 @@ class LogReader:
         try:
             time = raw.get("blockTimestamp")
             log = RawLog(
-                int(raw["blockNumber"], 16),
-                int(raw["logIndex"], 16),
+                _quantity(raw["blockNumber"]),
+                _quantity(raw["logIndex"]),
                 raw["blockHash"].lower(),
                 raw["transactionHash"].lower(),
-                int(raw["transactionIndex"], 16),
-                None if time is None else int(time, 16),
+                _quantity(raw["transactionIndex"]),
+                None if time is None else _quantity(time),
                 raw["address"],
                 raw["topics"],
                 raw["data"],
@@ -128,3 +129,10 @@ class LogReader:
 
     def _lie(self, what: str) -> RpcError:
         return RpcError(what, where=self._rpc.name, fix=_OTHER_NODE)
+
+
+def _quantity(text: str) -> int:
+    """A hex quantity of at most 64 bits; raises ValueError (int alone takes signs and blanks)."""
+    if not _QUANTITY.fullmatch(text):
+        raise ValueError(text)
+    return int(text, 16)

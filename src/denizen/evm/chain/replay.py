@@ -10,6 +10,7 @@ differs, the pool goes on from the event's own state.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from denizen.evm.chain.events import Event
@@ -19,6 +20,7 @@ from denizen.protocols import uniswap_v4 as v4
 from denizen.protocols import uniswap_v4_pool
 from denizen.protocols.fixed_point import MathError
 from denizen.protocols.swap_math import PIPS
+from denizen.protocols.tick_math import tick_at_sqrt_price
 
 EXACT_INPUT, EXACT_OUTPUT, PRICE_LIMIT = "exact input", "exact output", "price limit"
 NO_AMOUNT = "no amount"
@@ -165,9 +167,12 @@ class _V3:
     def other(self, event: Event) -> None:
         args: dict[str, Any] = event.args
         if event.name == "Initialize":
-            self._pool = v3.Pool(
-                args["sqrtPriceX96"], self._fee, self._spacing, time=event.timestamp or 0
-            )
+            try:
+                self._pool = v3.Pool(
+                    args["sqrtPriceX96"], self._fee, self._spacing, time=event.timestamp or 0
+                )
+            except MathError as error:
+                raise Differs(f"the engine refuses: {error}") from None
             return _compared(args, {"tick": self._pool.tick})
         pool = self._started(event)
         where: tuple[Any, Any, Any] = (
@@ -238,7 +243,12 @@ class _V4:
         if event.name == "Initialize":
             self._dynamic = args["fee"] == v4.DYNAMIC_FEE_FLAG
             fee = 0 if self._dynamic else args["fee"]
-            self._pool = uniswap_v4_pool.Pool(args["sqrtPriceX96"], fee, args["tickSpacing"])
+            if fee > v4.MAX_LP_FEE or not 1 <= args["tickSpacing"] <= v4.MAX_TICK_SPACING:
+                raise Differs("a fee or tick spacing that the PoolManager refuses")
+            try:
+                self._pool = uniswap_v4_pool.Pool(args["sqrtPriceX96"], fee, args["tickSpacing"])
+            except MathError as error:
+                raise Differs(f"the engine refuses: {error}") from None
             return _compared(args, {"tick": self._pool.tick})
         pool = self._started()
         try:
@@ -275,5 +285,9 @@ def _lp_fee(total: int, protocol: int) -> int:
 
 
 def _adopt(pool: v3.Pool | uniswap_v4_pool.Pool, args: Mapping[str, Any]) -> None:
-    pool.sqrt_price, pool.tick = args["sqrtPriceX96"], args["tick"]
-    pool.liquidity = args["liquidity"]
+    """Go on from the event's state, unless no pool can be in it: then from the engine's."""
+    price, tick = args["sqrtPriceX96"], args["tick"]
+    with suppress(MathError):
+        # On a tick's very price a swap downwards leaves the tick below it.
+        if tick_at_sqrt_price(price) - tick in (0, 1):
+            pool.sqrt_price, pool.tick, pool.liquidity = price, tick, args["liquidity"]

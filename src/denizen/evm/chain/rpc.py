@@ -23,6 +23,7 @@ import httpx
 
 from denizen.project.errors import DenizenError
 
+_HASH = re.compile(r"0x[0-9a-f]{64}")
 _LARGEST_ANSWER = 256 * 2**20
 _LONGEST_WAIT = 300.0  # seconds; a node that asks for more is not waited for
 _RATE = re.compile(
@@ -143,6 +144,8 @@ class Rpc:
             )
         except (TypeError, KeyError, ValueError):
             raise RpcError(f"block {number} is malformed", where=self.name) from None
+        if not (_HASH.fullmatch(header.hash) and _HASH.fullmatch(header.parent_hash)):
+            raise RpcError(f"block {number} has a malformed hash", where=self.name)
         if header.number != number:
             raise RpcError(f"asked for block {number}, got {header.number}", where=self.name)
         return header
@@ -175,7 +178,7 @@ class Rpc:
             status, headers, body = self._post(ask)
         except httpx.TimeoutException:
             raise _Again(f"no answer in {self._timeout:g} s", stalled=True) from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):  # or its host's name
             raise RpcError("not a usable URL", where=self.name, fix="http(s)://HOST/...") from None
         except httpx.HTTPError as error:  # its text may hold the URL
             raise _Again(type(error).__name__) from None
@@ -194,7 +197,7 @@ class Rpc:
     ) -> Any:
         try:
             answer = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         error = answer.get("error") if isinstance(answer, dict) else None
         if error:
@@ -250,7 +253,8 @@ def _redacted(url: str) -> tuple[str, list[str]]:
         parts, port = urlsplit(""), ""
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise RpcError("not a usable URL", where="--rpc", fix="give http(s)://HOST/...")
-    words = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))]
+    words = [*parts.path.split("/"), *re.split("[&=;]", parts.query), parts.fragment]
+    words += [value for _, value in parse_qsl(parts.query)]
     words += [parts.username or "", parts.password or ""]
     secrets = sorted({word for word in words if len(word) >= 6}, key=len, reverse=True)
     return f"{parts.scheme}://{parts.hostname}{port}", secrets

@@ -24,7 +24,7 @@ GROUPS: dict[Split, tuple[tuple[tuple[str, ...], float, float], ...]] = {
     ),
     "holdout": (
         (("USDC", "GHO", "USDS", "USDG", "mkUSD", "BUSD"), 2e5, 8e7),
-        (("ETH", "stETH", "pxETH"), 2e2, 4e4),
+        (("ETH", "eETH", "pxETH"), 2e2, 4e4),
     ),
 }
 # (rebasing, wrapped, pooled token, rate).
@@ -44,7 +44,7 @@ WRAPPED: dict[Split, tuple[tuple[str, str, str, str], ...]] = {
 LIQUID: dict[Split, tuple[tuple[str, str, str], ...]] = {
     "train": (
         ("stETH", "ETH", "1"),
-        ("wstETH", "ETH", "1.206"),
+        ("LsETH", "ETH", "1.084"),
         ("cbETH", "ETH", "1.113"),
         ("mETH", "ETH", "1.069"),
         ("sAVAX", "AVAX", "1.231"),

@@ -55,9 +55,11 @@ def risks_in_passing(rng: Random, notes: tuple[str, ...], used: Mapping[str, str
     return rng.sample(fitting, min(count, len(fitting)))
 
 
-def draw_slots(rng: Random, pool: Pool) -> tuple[dict[str, str], tuple[str, str]]:
-    """What a wording may state, and the two networks meant."""
+def draw_slots(rng: Random, pool: Pool, *, erc20: bool) -> tuple[dict[str, str], tuple[str, str]]:
+    """What a wording may state, and the two networks meant; `erc20` rules native ETH out."""
     sells_base = rng.random() < 0.7
+    if erc20 and "ETH" in (pool.base, pool.quote):
+        sells_base = pool.base != "ETH"
     token, other = (pool.base, pool.quote) if sells_base else (pool.quote, pool.base)
     worth = significant(rng, 30, 4e4, 3) / (1 if pool.quote in DOLLAR_COINS else 2500)
     sizes = {pool.base: worth / pool.price, pool.quote: worth}

@@ -47,6 +47,8 @@ ORDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "balance": ("balance", ()),
 }
 _SAID = {"approve_unlimited": "unlimited approval", "seed_phrase_request": "asks for seed phrase"}
+# Native ETH has no allowance.
+ALLOWANCES = ("approve", "approve_unlimited", "revoke")
 SUPPORT = {topic.replace(" ", "_"): topic for topic in TOPICS}
 KINDS = dict.fromkeys(ORDERS, 1.0) | {"send": 1.6, "swap": 1.6} | dict.fromkeys(SUPPORT, 0.4)
 
@@ -56,7 +58,7 @@ def generate(seed: int, split: Split) -> Item:
     draw = Draw(NAME, seed, split, KINDS)
     rng, kind = draw.rng, draw.kind
     draw.template, text = pick_template(rng, split, NAME, kind)
-    slots, networks = draw_slots(rng, draw.pool)
+    slots, networks = draw_slots(rng, draw.pool, erc20=kind in ALLOWANCES)
     used = {name: value for name, value in slots.items() if f"{{{name}}}" in text}
     prompt = fill(text, **slots)
     intent, notes = ORDERS.get(kind, ("support", ()))

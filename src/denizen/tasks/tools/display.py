@@ -29,9 +29,11 @@ def token_amount(raw: int, token: str) -> str:
 
 def percent(fraction: Decimal, places: int = 2) -> str:
     """A fraction as a percentage: 0.00372 is "0.37%"."""
-    return f"{(fraction * 100).quantize(Decimal(1).scaleb(-places), context=_SHOWN):,f}%"
+    rounded = (fraction * 100).quantize(Decimal(1).scaleb(-places), context=_SHOWN)
+    return f"{rounded or abs(rounded):,f}%"
 
 
 def canonical(value: Decimal) -> str:
-    """A Decimal at 18 fixed places: equal inputs give equal strings."""
-    return f"{value.quantize(Decimal(1).scaleb(-18), context=_SHOWN):f}"
+    """A Decimal at 18 fixed places: equal inputs give equal strings, and zero has no sign."""
+    rounded = value.quantize(Decimal(1).scaleb(-18), context=_SHOWN)
+    return f"{rounded or abs(rounded):f}"

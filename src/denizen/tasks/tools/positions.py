@@ -127,6 +127,9 @@ def range_status(now_: Quantity, lower_: Quantity, upper_: Quantity) -> Result:
     """Whether a position is in range (lower <= now < upper, as v3 has it)."""
     if not lower_.value < upper_.value:
         raise ToolError(f"the range {lower_.text} to {upper_.text} is empty")
+    found = (now_.value, lower_.value, upper_.value)
+    if min(found) < 0 and any(value != value.to_integral_value() for value in found):
+        raise ToolError("ticks are integers, and a price is not negative")
     status = position.range_status(now_.value, lower_.value, upper_.value)
     told = {
         "in range": "in range: earns fees, holds both tokens",

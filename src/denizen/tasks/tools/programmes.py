@@ -24,6 +24,8 @@ _MICRO = Decimal("0.000001")
 
 def farm_tvl(rewards_: Quantity, per_: str, outside_: Quantity) -> Result:
     """Staked value at which a programme pays just the outside yield."""
+    if rewards_.value < 0:
+        raise ToolError(f"rewards of {rewards_.text} are negative")
     view = simulation.View(0, 0, 0, rewards_.raw(), 0, 0, Decimal(0), EPOCHS_PER_YEAR[per_])
     rest, _ = simulation.Farmer("farmer", 1, outside_.value).resting_band(view)
     tvl = _money(rest)

@@ -223,7 +223,7 @@ V4_POOL_TOOLS = (
          currency, {"position": "currency0 or currency1", "token": "address"}),
     Tool("v4_delta", "Uniswap v4: delta left in one currency after a swap and two operations",
          "open currency delta",
-         (Parameter("swap", "the swap's signed delta, with its token", "amount"),
+         (Parameter("swap", "the swap's signed delta, with its token", "amount", signed=True),
           Parameter("op1", "the first operation", choices=OPERATIONS),
           Parameter("amount1", _AMOUNT, "amount"),
           Parameter("op2", "the second operation", choices=OPERATIONS),
