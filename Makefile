@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-fast check bench docs clean
+.PHONY: quickstart test test-fast check bench certificate docs clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/denizen quickstart
@@ -21,6 +21,12 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# The certificate that is carried with the package: made anew whenever protocols/ changes.
+certificate: $(VENV)/.dev
+	$(BIN)/denizen protocols certify --cases 30000 --workspace build/certificate
+	mkdir -p src/denizen/evm/assets
+	cp build/certificate/certificate.json src/denizen/evm/assets/certificate.json
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m denizen.cli._render docs

@@ -107,3 +107,47 @@ def test_a_folder_in_its_place_is_a_typed_error(tmp_path: Path) -> None:
     (tmp_path / certificate.NAME).mkdir()
     with pytest.raises(ArtefactError, match="cannot be read"):
         certificate.find(Workspace(tmp_path))
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(runs: list[Any], tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+
+    def stop(name: str) -> None:
+        if name == "two":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        certificate.certify((), 10, 0, on_start=stop, workspace=place)
+    assert not (tmp_path / certificate.NAME).exists()
+    made = certificate.certify((), 10, 0, workspace=place)
+    assert runs == [("one", 10, 0), ("two", 10, 0)] and made.cases == 20
+    # A finished run is over: the next one compares anew.
+    certificate.certify((), 10, 0, workspace=place)
+    assert len(runs) == 4
+
+
+def test_the_carried_certificate_is_of_this_engine_and_whole() -> None:
+    carried = certificate.find(None)
+    assert carried is not None, "run `make certificate`"
+    assert carried.current, "protocols/ has changed: run `make certificate`"
+    assert (
+        carried.ok
+        and not carried.short
+        and set(certificate.RUNNERS) == {outcome["protocol"] for outcome in carried.outcomes}
+    )
+    for outcome in carried.outcomes:
+        assert outcome["contracts"] and sum(outcome["kinds"].values()) == outcome["cases"]
+
+
+def test_a_partial_run_does_not_hide_the_carried_one_but_a_mismatch_does(tmp_path: Path) -> None:
+    place, carried = Workspace(tmp_path), certificate.find(None)
+    assert carried is not None
+    first = dict(carried.outcomes[0])
+    for change, hidden in (
+        ({"outcomes": [first]}, False),
+        ({"outcomes": [first | {"mismatches": 1}]}, True),
+        ({"outcomes": [first | {"mismatches": 1}], "engine": "of another day"}, False),
+    ):
+        (tmp_path / certificate.NAME).write_text(json.dumps(carried.to_json() | change))
+        found = certificate.find(place)
+        assert found is not None and (found.hash != carried.hash) == hidden

@@ -53,8 +53,8 @@ def certify(
             seed,
             on_start=lambda name: bar.update(bar.done, name),
             on_case=bar.advance,
+            workspace=place,
         )
-    certificate.save(made, place)
     lines = [made.line(), *(m for o in made.outcomes for m in o["first_mismatches"])]
     emit(made.to_json(), json, "\n".join(lines))
     if not made.ok:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from denizen import __version__
@@ -122,31 +123,59 @@ def certify(
     seed: int = 0,
     on_start: Callable[[str], None] = lambda _: None,
     on_case: Callable[[int], None] = lambda _: None,
+    workspace: Workspace | None = None,
 ) -> Certificate:
-    """Run the protocols' differential fuzz; raises ArtefactError for an unknown protocol."""
-    outcomes: list[Outcome] = []
+    """Run the protocols' differential fuzz; raises ArtefactError for an unknown protocol.
+
+    With a workspace, protocols that an interrupted run had finished are not run again, and the
+    certificate is written there, whole.
+    """
+    outcomes: list[Mapping[str, Any]] = []
+    kept: list[Path] = []
     for name in known(protocols):
         on_start(name)
+        key = content_hash([name, cases, seed, source_hash("protocols", "evm")])[:16]
+        path = workspace.path("work", f"certify-{key}.json") if workspace else None
+        if path is not None:
+            kept.append(path)
+        if path is not None and path.exists():
+            outcomes.append(json.loads(path.read_text("utf-8")))
+            on_case(cases)
+            continue
         found: Outcome = importlib.import_module(RUNNERS[name]).run(cases, seed, on_case)
-        outcomes.append(replace(found, protocol=name))
-    return Certificate(
+        outcomes.append(replace(found, protocol=name).to_json())
+        if path is not None:
+            atomic_write_text(path, json.dumps(outcomes[-1]))
+    made = Certificate(
         made=datetime.now(UTC).isoformat("T", "seconds"),
         version=__version__,
         engine=engine_hash(),
         evm=f"pyrevm {metadata.version('pyrevm')}",
-        outcomes=tuple(outcome.to_json() for outcome in outcomes),
+        outcomes=tuple(outcomes),
         machine=facts(),
     )
-
-
-def save(certificate: Certificate, workspace: Workspace) -> None:
-    """Write it into the workspace, whole."""
-    text = json.dumps(certificate.to_json(), indent=1) + "\n"
-    atomic_write_text(workspace.path(NAME), text)
+    if workspace is not None:
+        atomic_write_text(workspace.path(NAME), json.dumps(made.to_json(), indent=1) + "\n")
+        for path in kept:
+            path.unlink(missing_ok=True)
+    return made
 
 
 def find(workspace: Workspace | None = None) -> Certificate | None:
-    """The workspace's certificate, else the carried one, else None."""
+    """The certificate that counts here: the workspace's own, or the carried one, or None.
+
+    A workspace's goes first, unless it is of another engine, or clean but only of a part, and the
+    carried one is whole; a mismatch found with this engine is never hidden.
+    """
+    asset = files("denizen.evm") / "assets" / NAME
+    carried = _read(asset.read_text("utf-8")) if asset.is_file() else None
+    own = _own(workspace)
+    if own is None or carried is None or not carried.current or carried.short:
+        return own or carried
+    return carried if not own.current or (own.ok and own.short) else own
+
+
+def _own(workspace: Workspace | None) -> Certificate | None:
     if workspace is not None and workspace.path(NAME).exists():
         path = workspace.path(NAME)
         try:
@@ -157,8 +186,7 @@ def find(workspace: Workspace | None = None) -> Certificate | None:
                 where=str(path),
                 fix="delete it, or run `denizen protocols certify` again",
             ) from error
-    carried = files("denizen.evm") / "assets" / NAME
-    return _read(carried.read_text("utf-8")) if carried.is_file() else None
+    return None
 
 
 def _read(text: str) -> Certificate:

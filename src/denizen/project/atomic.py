@@ -32,7 +32,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             fix="choose another place",
         ) from error
     except OSError as error:
-        raise from_os_error(error, path) or error from error
+        raise from_os_error(error, path) or WorkspaceError(
+            f"cannot make this folder, {error.strerror}",
+            where=str(path.parent),
+            fix="choose another place",
+        ) from error
     try:
         yield temporary
         _sync(temporary)
