@@ -16,6 +16,7 @@ from denizen.serve import Analyst, create_app, message_text
 from denizen.serve.analyst import chat_prompt, compose
 from denizen.tasks import evaluate, suite_of
 
+CORE = suite_of("core")
 QUESTION = "Is a position from 2,400 to 3,100 in range at 2,655?"
 
 
@@ -23,7 +24,7 @@ QUESTION = "Is a position from 2,400 to 3,100 in range at 2,655?"
 def analyst(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analyst]:
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     write_gguf(tiny, path, quant="f32", name="tiny")
-    made = Analyst(path, suite_of("core"), context=2048, max_new_tokens=300)
+    made = Analyst(path, CORE, context=2048, max_new_tokens=300)
     yield made
     made.close()
 
@@ -37,11 +38,20 @@ def test_a_random_model_under_the_grammar_still_answers_exactly(analyst: Analyst
 
 def test_composing_never_invents() -> None:
     done = Completion("v2. <calc>il_full(entry=1000; now=4000)</calc>", "stop", 5, 9)
-    assert compose("q", done).text == "-20.00% against holding"
-    cut = compose("q", Completion("v2. <calc>il_full(entry=1000;", "length", 5, 9))
+    assert compose("q", done, CORE).text == "-20.00% against holding"
+    cut = compose("q", Completion("v2. <calc>il_full(entry=1000;", "length", 5, 9), CORE)
     assert not cut.ok and "could not" in cut.text
-    none = compose("q", Completion("just words", "stop", 5, 9))
+    none = compose("q", Completion("just words", "stop", 5, 9), CORE)
     assert not none.ok and none.call is None
+
+
+def test_a_valid_object_is_the_answer() -> None:
+    suite = suite_of("wallet_intent")
+    gold = suite.families["wallet_intent"].generate(3, "train").gold
+    answer = compose("q", Completion(gold, "stop", 5, 9), suite)
+    assert answer.ok and answer.text == gold and answer.call is None
+    broken = compose("q", Completion(gold[:-2], "stop", 5, 9), suite)
+    assert not broken.ok and "could not" in broken.text
 
 
 def test_user_text_cannot_open_a_turn() -> None:
@@ -51,10 +61,10 @@ def test_user_text_cannot_open_a_turn() -> None:
 
 def test_missing_or_wrong_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="no such model file"):
-        Analyst(tmp_path / "none.gguf", suite_of("core"))
+        Analyst(tmp_path / "none.gguf", CORE)
     (tmp_path / "bad.gguf").write_bytes(b"PK\x03\x04")
     with pytest.raises(ArtefactError, match="not a GGUF"):
-        Analyst(tmp_path / "bad.gguf", suite_of("core"))
+        Analyst(tmp_path / "bad.gguf", CORE)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ class Analyst:
         done = self._engine.complete(
             chat_prompt(question), max_tokens=self._max, grammar=self._suite.grammar(question)
         )
-        return compose(question, done)
+        return compose(question, done, self._suite)
 
     def close(self) -> None:
         """Free the model."""
@@ -65,13 +65,15 @@ def chat_prompt(question: str, system: str = SYSTEM) -> str:
     )
 
 
-def compose(question: str, done: Completion) -> Answer:
-    """Evaluate the call of a completion and word the answer."""
+def compose(question: str, done: Completion, suite: Suite) -> Answer:
+    """Evaluate the call of a completion and word the answer; a valid object is the answer."""
     draft = done.text.split("<calc>")[0].strip().rstrip(".")
     call = find_call(done.text)
     steps: tuple[str, ...] = ()
     ok = False
-    if call is None:
+    if call is None and (schema := suite.object_in(done.text)) is not None:
+        said, draft, ok = done.text.strip(), schema.name, True
+    elif call is None:
         said = "I could not turn this into an exact calculation."
     else:
         try:

@@ -15,7 +15,7 @@ from denizen.tasks.calculator import catalogue
 from denizen.tasks.catalogue import Tool
 from denizen.tasks.families import FAMILIES
 from denizen.tasks.grammar import grammar_for
-from denizen.tasks.structured import Schema
+from denizen.tasks.structured import Schema, SchemaError
 from denizen.tasks.types import Family
 
 CORE = (
@@ -51,6 +51,16 @@ class Suite:
     def schemas(self) -> tuple[Schema, ...]:
         """The objects these families answer with."""
         return tuple(f.schema for f in self.families.values() if f.schema is not None)
+
+    def object_in(self, text: str) -> Schema | None:
+        """The schema of which the text is a valid object, if any."""
+        for schema in self.schemas:
+            try:
+                schema.parse(text)
+            except SchemaError:
+                continue
+            return schema
+        return None
 
     def grammar(self, question: str) -> str:
         """GBNF of every answer this suite allows to a question."""
