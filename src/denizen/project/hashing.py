@@ -49,6 +49,8 @@ def source_hash(*rooms: str) -> str:
     found = []
     for room in rooms:
         for path in sorted((root / room).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                found.append([path.relative_to(root).as_posix(), sha256_file(path)])
+            inside = path.relative_to(root)
+            # Caches of interpreters and checkers are not source.
+            if path.is_file() and not any(p[0] == "." or p == "__pycache__" for p in inside.parts):
+                found.append([inside.as_posix(), sha256_file(path)])
     return content_hash(found)
