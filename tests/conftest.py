@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ CHATML = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+# Started in the background, a suite inherits an ignored Ctrl-C, and would test nothing with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_tiny(folder: Path, *, seed: int = 0, template: str = CHATML) -> Path:
