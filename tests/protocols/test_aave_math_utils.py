@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.graders.node import installed
 
-from denizen.project.cache import cache_dir
-from denizen.project.hashing import sha256_file
 from denizen.protocols import aave_math
 from denizen.protocols.aave_math import RAY, WAD
 from denizen.protocols.aave_v3 import (
@@ -31,31 +28,14 @@ from denizen.protocols.aave_v3 import (
     User,
 )
 
-FOLDER = Path(__file__).parents[1] / "graders" / "aave_math_utils"
 NOW = 1_760_000_000
 E_MODE = EModeCategory(9500, 9700, 10_100)
-
-
-def installed() -> Path:
-    """The grader's folder in the cache, installed there from its lock on first use."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if not (npm and node):
-        pytest.skip("npm and node are needed to run @aave/math-utils")
-    lock = sha256_file(FOLDER / "package-lock.json")[:12]
-    there = cache_dir() / "graders" / f"aave_math_utils-{lock}"
-    there.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "grade.cjs"):
-        shutil.copyfile(FOLDER / name, there / name)
-    if not (there / "node_modules").exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=there, check=True, capture_output=True, timeout=300)
-    return there
 
 
 def graded(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     done = subprocess.run(
         ["node", "grade.cjs"],
-        cwd=installed(),
+        cwd=installed("aave_math_utils", "grade.cjs"),
         input="".join(json.dumps(line) + "\n" for line in asked),
         capture_output=True,
         text=True,

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.graders.node import installed
 
-from denizen.project.cache import cache_dir
-from denizen.project.hashing import sha256_file
 from denizen.protocols import MathError
 from denizen.protocols import balancer_math as fixed
 from denizen.protocols import balancer_weighted as weighted
 from denizen.protocols.balancer_math import ONE
 
-FOLDER = Path(__file__).parents[1] / "graders" / "balancer_maths"
 CASES = 4000
 
 
@@ -78,25 +74,9 @@ def strings(value: Any) -> Any:
     return [strings(item) for item in value] if isinstance(value, list) else str(value)
 
 
-def installed() -> Path:
-    """The grader's folder in the cache, installed there from its lock on first use."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if not (npm and node):
-        pytest.skip("npm and node are needed to run balancer-maths")
-    lock = sha256_file(FOLDER / "package-lock.json")[:12]
-    there = cache_dir() / "graders" / f"balancer_maths-{lock}"
-    there.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "grade.mjs"):
-        shutil.copyfile(FOLDER / name, there / name)
-    if not (there / "node_modules").exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=there, check=True, capture_output=True, timeout=300)
-    return there
-
-
 @pytest.mark.slow
 def test_every_figure_is_theirs() -> None:
-    folder = installed()
+    folder = installed("balancer_maths", "grade.mjs")
     cases = list(drawn(CASES, 3))
     asked = "".join(json.dumps({"f": f, "a": strings(a)}) + "\n" for f, a in cases)
     done = subprocess.run(

@@ -23,7 +23,8 @@ from denizen.tasks.calculator import (
     parse_call,
 )
 from denizen.tasks.catalogue import Parameter, Tool, ToolError
-from denizen.tasks.quantities import Kind, all_spans, parse_quantity
+from denizen.tasks.gbnf import literal
+from denizen.tasks.quantities import Kind, spans_by_kind
 from denizen.tasks.structured import Schema
 from denizen.tasks.types import Item
 
@@ -36,28 +37,28 @@ MAX_CALLS = 400
 def grammar_for(question: str, tools: Mapping[str, Tool], schemas: Sequence[Schema] = ()) -> str:
     """GBNF for the answer to `question`: for each tool that can be called, its draft and calls;
     and for each schema its object, with quantities of the question."""
-    spans = _spans_by_kind(question)
+    spans = spans_by_kind(question)
     answers: list[str] = []
     kinds: set[Kind] = set()
     for tool in tools.values():
         calls, used = _call_rules(tool, spans)
         kinds |= used
         if calls:
-            head = _quote(f"{tool.draft}. {CALC_OPEN}")
+            head = literal(f"{tool.draft}. {CALC_OPEN}")
             answers.append(f'{head} ({" | ".join(calls)}) "{CALC_CLOSE}"')
     rules: list[str] = []
     for kind in sorted(kinds):
-        rules.append(f"{kind} ::= {' | '.join(_quote(s) for s in dict.fromkeys(spans[kind]))}")
+        rules.append(f"{kind} ::= {' | '.join(literal(s) for s in dict.fromkeys(spans[kind]))}")
     for number, schema in enumerate(schemas):
         if made := schema.grammar(question, f"object{number}"):
             answers.append(f"object{number}")
             rules += [rule for rule in made if rule not in rules]
-    return "\n".join([f"root ::= {' | '.join(answers) or _quote(DECLINE)}", *rules]) + "\n"
+    return "\n".join([f"root ::= {' | '.join(answers) or literal(DECLINE)}", *rules]) + "\n"
 
 
 def offers(item: Item, schema: Schema | None = None) -> bool:
     """Whether the grammar of an item's question can produce its gold answer."""
-    spans = _spans_by_kind(item.prompt)
+    spans = spans_by_kind(item.prompt)
     if schema is not None:
         return schema.offers(item.prompt, item.gold)
     parsed = parse_call(item.gold)
@@ -122,7 +123,7 @@ def _accepted(tool: Tool, assignment: Mapping[str, str]) -> list[str]:
             evaluate(call)
         except ToolError:
             continue
-        accepted.append(_quote(str(call)))
+        accepted.append(literal(str(call)))
     return accepted
 
 
@@ -130,18 +131,5 @@ def _open_rule(tool: Tool) -> str:
     parts = [f'"{tool.name}("']
     for index, parameter in enumerate(tool.parameters):
         parts.append(f'"{"; " if index else ""}{parameter.name}="')
-        parts.append(parameter.kind or "(" + " | ".join(map(_quote, parameter.choices)) + ")")
+        parts.append(parameter.kind or "(" + " | ".join(map(literal, parameter.choices)) + ")")
     return " ".join([*parts, '")"'])
-
-
-def _spans_by_kind(question: str) -> dict[Kind, list[str]]:
-    spans: dict[Kind, list[str]] = {}
-    for span in all_spans(question):
-        for kind in parse_quantity(span).kinds:
-            spans.setdefault(kind, []).append(span)
-    return spans
-
-
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

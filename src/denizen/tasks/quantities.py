@@ -124,6 +124,15 @@ def find_spans(text: str) -> list[str]:
     return list(dict.fromkeys(all_spans(text)))
 
 
+def spans_by_kind(text: str) -> dict[Kind, list[str]]:
+    """Every quantity of `text` under each kind it can fill, in order, repeats included."""
+    spans: dict[Kind, list[str]] = {}
+    for span in all_spans(text):
+        for kind in parse_quantity(span).kinds:
+            spans.setdefault(kind, []).append(span)
+    return spans
+
+
 def parse_quantity(text: str) -> Quantity:
     """Read one quantity; raises QuantityError if the whole text is not one."""
     text = text.strip()

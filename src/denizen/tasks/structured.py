@@ -16,7 +16,8 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-from denizen.tasks.quantities import Kind, QuantityError, all_spans, parse_quantity
+from denizen.tasks.gbnf import literal
+from denizen.tasks.quantities import Kind, QuantityError, parse_quantity, spans_by_kind
 
 FieldKind = Literal[
     "choice", "choices", "text", "date", "integer", "integers", "quantity", "address", "share"
@@ -96,7 +97,7 @@ class Schema:
 
     def offers(self, question: str, gold: str) -> bool:
         """Whether every quantity of a gold object stands in the question as written."""
-        loaded, spans = json.loads(gold), _spans(question)
+        loaded, spans = json.loads(gold), spans_by_kind(question)
         quantities = {
             f.name: "address" if f.kind == "address" else f.of
             for f in self.fields
@@ -109,14 +110,14 @@ class Schema:
 
     def grammar(self, question: str, root: str) -> list[str]:
         """GBNF rules whose first one, `root`, is the object; empty if a quantity has no span."""
-        spans = _spans(question)
+        spans = spans_by_kind(question)
         parts = []
         for number, field in enumerate(self.fields):
             rule = _rule(field, spans)
             if rule is None:
                 return []
             lead = ("{" if number == 0 else ", ") + f'"{field.name}": '
-            parts.append(f"{_quote(lead)} ({rule})")
+            parts.append(f"{literal(lead)} ({rule})")
         return [f'{root} ::= {" ".join(parts)} "}}"', *_SHARED]
 
 
@@ -249,7 +250,7 @@ def _json_type(field: Field) -> dict[str, Any]:
     return {**schema, "description": field.doc}
 
 
-def _rule(field: Field, spans: Mapping[str, Sequence[str]]) -> str | None:
+def _rule(field: Field, spans: Mapping[Any, Sequence[str]]) -> str | None:
     """The GBNF right-hand side of one field's value."""
     if field.kind == "choice":
         rule: str | None = _any(f'"{option}"' for option in field.options)
@@ -260,7 +261,7 @@ def _rule(field: Field, spans: Mapping[str, Sequence[str]]) -> str | None:
         rule = _any(str(n / 20) for n in range(21))
     elif field.kind in ("quantity", "address"):
         found = spans.get(field.of if field.kind == "quantity" else "address", ())
-        rule = _any(f'"{span}"' for span in found) if found else None
+        rule = _any(f'"{span}"' for span in dict.fromkeys(found)) if found else None
     else:
         rule = {
             "text": "jsontext",
@@ -274,17 +275,4 @@ def _rule(field: Field, spans: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def _any(texts: Any) -> str:
-    return " | ".join(_quote(text) for text in texts)
-
-
-def _spans(question: str) -> dict[str, list[str]]:
-    spans: dict[str, list[str]] = {}
-    for span in dict.fromkeys(all_spans(question)):
-        for kind in parse_quantity(span).kinds:
-            spans.setdefault(kind, []).append(span)
-    return spans
-
-
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    return " | ".join(literal(text) for text in texts)

@@ -9,13 +9,12 @@ leaves, or one view at one amount, or that both sides refuse.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from importlib.resources import files
 from typing import TypeVar
 
 from denizen.evm import abi
-from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally
-from denizen.evm.machine import SENDER, Machine, Revert
+from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally, attempt
+from denizen.evm.machine import SENDER, Machine
 from denizen.evm.packages import PACKAGES
 from denizen.evm.solc import Compiled, compile_source
 from denizen.protocols import MathError
@@ -138,8 +137,8 @@ def _walk(tally: Tally, draw: random.Random, world: _World, cases: int) -> None:
         amount = _draw_amount(draw, world, operation, user)
         replay = f"{operation} {amount} by {user[:4]}, {world.vault.state}"
         before = world.our_state(user)
-        ours = _or_none(world.ours, operation, amount, user)
-        theirs = _or_none(world.theirs, operation, amount, user)
+        ours = attempt(world.ours, operation, amount, user)
+        theirs = attempt(world.theirs, operation, amount, user)
         found = None if ours is None else (ours, world.our_state(user))
         state = world.their_state(user)
         # A refusal must leave both sides as they were.
@@ -156,13 +155,13 @@ def _views(tally: Tally, draw: random.Random, world: _World, user: str, cases: i
     state = world.vault.state
     for name in draw.sample(sorted(_VIEWS), 2):
         amount = _draw_amount(draw, world, name, user)
-        ours = _or_none(getattr(state, _VIEWS[name]), amount)
-        theirs = _or_none(world.view, f"{name}(uint256)", amount)
+        ours = attempt(getattr(state, _VIEWS[name]), amount)
+        theirs = attempt(world.view, f"{name}(uint256)", amount)
         replay = f"{name} {amount}, {state}"
         if tally.cases >= cases or not tally.compare(name, ours, theirs, replay):
             return False
-    limit = _or_none(world.vault.max_withdraw, user)
-    there = _or_none(world.view, "maxWithdraw(address)", user)
+    limit = attempt(world.vault.max_withdraw, user)
+    there = attempt(world.view, "maxWithdraw(address)", user)
     replay = f"{world.vault.max_redeem(user)} shares, {state}"
     return tally.cases < cases and tally.compare("maxWithdraw", limit, there, replay)
 
@@ -191,23 +190,16 @@ def _draw_amount(draw: random.Random, world: _World, operation: str, user: str) 
     vault, wallet = world.vault, world.wallets[user]
     limit: int | None = wallet
     if operation == "withdraw":
-        limit = _or_none(vault.max_withdraw, user)
+        limit = attempt(vault.max_withdraw, user)
     elif operation == "redeem":
         limit = vault.max_redeem(user)
     elif operation == "mint":
-        limit = _or_none(vault.state.preview_deposit, wallet)
+        limit = attempt(vault.state.preview_deposit, wallet)
     limit = limit or 0
     near = draw.choice((limit, limit + 1, limit - 1, draw.randint(0, limit)))
     if draw.random() < 0.5:
         near = draw.randint(0, 1 << draw.randint(0, limit.bit_length()))
     return min(max(near, 0), MAX_UINT256)
-
-
-def _or_none(call: Callable[..., T], *values: int | str) -> T | None:
-    try:
-        return call(*values)
-    except (MathError, Revert):
-        return None
 
 
 def _number(data: bytes) -> int:

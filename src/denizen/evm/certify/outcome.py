@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from denizen.evm.machine import Revert
 from denizen.evm.packages import Package
 from denizen.project.hashing import sha256_bytes
+from denizen.protocols.fixed_point import MathError
 
 KEEP = 5
 OnCase = Callable[[int], None]
@@ -109,3 +111,11 @@ class Tally:
             tuple(self.first),
             round(time.perf_counter() - self.started, 2),
         )
+
+
+def attempt(function: Callable[..., Any], *values: Any) -> Any:
+    """What a side returns; None if it refuses (the engine's MathError, the contract's Revert)."""
+    try:
+        return function(*values)
+    except (MathError, Revert):
+        return None

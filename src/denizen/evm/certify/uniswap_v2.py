@@ -14,8 +14,8 @@ from typing import Any
 
 from denizen.evm.abi import calldata, decode, keccak
 from denizen.evm.actor import actor_code, forward, payment
-from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally, differing
-from denizen.evm.machine import SENDER, Machine, Revert
+from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally, attempt, differing
+from denizen.evm.machine import SENDER, Machine
 from denizen.evm.packages import PACKAGES, artefact, creation_code
 from denizen.protocols.fixed_point import MathError
 from denizen.protocols.uniswap_v2 import (
@@ -222,14 +222,8 @@ class _World:
     def _both(
         self, kind: str, engine: Callable[[], Any], call: tuple[Any, ...], types: Sequence[str]
     ) -> bool:
-        try:
-            ours = engine()
-        except MathError:
-            ours = None
-        try:
-            theirs = decode(types, self._act(call[0], self.address, *call[1:]))
-        except Revert:
-            theirs = None
+        ours = attempt(engine)
+        theirs = attempt(lambda: decode(types, self._act(call[0], self.address, *call[1:])))
         ours_differs, theirs_differs = differing(self._ours(), self._theirs())
         replay = f"world {self.number}, move {self.move}: {call}"
         if ours is None and theirs is None and not ours_differs:

@@ -13,9 +13,8 @@ from typing import Any
 
 from denizen.evm.abi import decode
 from denizen.evm.actor import payment
-from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally, differing
+from denizen.evm.certify.outcome import Contract, OnCase, Outcome, Tally, attempt, differing
 from denizen.evm.certify.v3_draws import Draw, fee_and_spacing, initial_prices
-from denizen.evm.machine import Revert
 from denizen.evm.packages import PACKAGES
 from denizen.evm.worlds.uniswap_v3 import (
     OWNERS,
@@ -25,7 +24,7 @@ from denizen.evm.worlds.uniswap_v3 import (
     engine_words,
     factory_code,
 )
-from denizen.protocols.fixed_point import MAX_UINT128, MathError
+from denizen.protocols.fixed_point import MAX_UINT128
 from denizen.protocols.uniswap_v3 import Pool
 
 _WORLD_MOVES = 150
@@ -247,11 +246,3 @@ class _World:
         return (
             f"world {self.number}, fee {self.fee}, spacing {self.spacing}, move {self.move}: {what}"
         )
-
-
-def attempt(function: Callable[[], Any]) -> Any:
-    """What it returns, or None if that side refuses."""
-    try:
-        return function()
-    except (MathError, Revert):
-        return None

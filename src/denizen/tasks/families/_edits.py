@@ -7,11 +7,11 @@ for the verifier to say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._make import replace_argument
 from denizen.tasks.phrasing import plain
 from denizen.tasks.quantities import parse_quantity
 
@@ -25,6 +25,11 @@ def distinct(draw: Callable[[], dict[str, str]]) -> dict[str, str]:
         found = [parse_quantity(text) for text in slots.values() if text[:1] in _FIGURE]
         if len({(q.value, q.unit.replace("USD", "")) for q in found}) == len(found):
             return slots
+
+
+def replace_argument(call: str, name: str, value: str) -> str:
+    """`call` with one argument replaced."""
+    return re.sub(rf"(?<=[(; ]){name}=[^;)]*", lambda _: f"{name}={value}", call, count=1)
 
 
 def argument(call: str, name: str) -> str:
@@ -45,6 +50,11 @@ def scaled(call: str, name: str, factor: str = "1.01") -> str:
     else:
         text = f"{plain(value)} {quantity.unit}" + (f" per {quantity.per}" if quantity.per else "")
     return replace_argument(call, name, text)
+
+
+def scaled_each(call: str, name: str, factors: tuple[str, ...]) -> list[str]:
+    """`call` with a quantity multiplied by each factor."""
+    return [scaled(call, name, factor) for factor in factors]
 
 
 def exchanged(call: str, one: str, other: str) -> str:

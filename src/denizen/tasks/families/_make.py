@@ -1,14 +1,13 @@
-"""Shared steps of a family file: the seeded draw, the item, and edited calls for near misses."""
+"""Shared steps of a family file: the seeded draw and the item."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from math import isqrt
 
-from denizen.tasks.phrasing import POOLS, Pool, fill, pick_template, plain, rng_for
-from denizen.tasks.quantities import decimals_of, parse_quantity
+from denizen.tasks.phrasing import POOLS, Pool, fill, pick_template, rng_for
+from denizen.tasks.quantities import decimals_of
 from denizen.tasks.types import Item, Split
 
 AS_OF = "2026-11-01"
@@ -67,30 +66,6 @@ def make_item(
 def answer(call: str) -> str:
     """A call as an answer."""
     return f"near miss. <calc>{call}</calc>"
-
-
-def replace_argument(call: str, name: str, value: str) -> str:
-    """`call` with one argument replaced."""
-    return re.sub(rf"(?<=[(; ]){name}=[^;)]*", lambda _: f"{name}={value}", call, count=1)
-
-
-def scaled_argument(call: str, name: str, factor: str) -> str:
-    """`call` with a bare-number argument multiplied by `factor`."""
-    match = re.search(rf"(?<=[(; ]){name}=([^;)]*)", call)
-    assert match is not None
-    value = parse_quantity(match.group(1)).value * Decimal(factor)
-    return replace_argument(call, name, plain(value))
-
-
-def swap_values(call: str, name: str, factors: tuple[str, ...]) -> list[str]:
-    """`call` with a token-amount argument multiplied by each factor."""
-    match = re.search(rf"(?<=[(; ]){name}=([^;)]*)", call)
-    assert match is not None
-    quantity = parse_quantity(match.group(1))
-    return [
-        replace_argument(call, name, f"{plain(quantity.value * Decimal(f))} {quantity.unit}")
-        for f in factors
-    ]
 
 
 def liquidity_for(rng: object, depth: Decimal, price: Decimal, pool: Pool) -> int:

@@ -10,7 +10,8 @@ from decimal import Decimal
 from functools import cache
 
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._make import Draw, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw
 from denizen.tasks.phrasing import POOLS, Pool, plain
 from denizen.tasks.quantities import decimals_of, parse_quantity
 from denizen.tasks.tools.ticks import DIRECT, INVERSE

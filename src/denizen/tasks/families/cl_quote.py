@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from denizen.tasks.families._make import (
-    Draw,
-    answer,
-    liquidity_for,
-    make_item,
-    replace_argument,
-    swap_values,
-)
+from denizen.tasks.families._edits import replace_argument, scaled_each
+from denizen.tasks.families._make import Draw, answer, liquidity_for, make_item
 from denizen.tasks.phrasing import (
     cap_decimals,
     near,
@@ -68,7 +62,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     fee = "0.3%" if "fee=0.3%" not in item.gold and "fee=30 bps" not in item.gold else "0.25%"
     return (
         answer(replace_argument(item.gold, "fee", fee)),
-        *(answer(c) for c in swap_values(item.gold, "in", ("1.01",))),
+        *(answer(c) for c in scaled_each(item.gold, "in", ("1.01",))),
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import cache
 
 from denizen.protocols.erc_rules import KEYS, NOT_REQUIRED, RULES, STANDARDS, Rule, stating
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import templates
 from denizen.tasks.types import Family, Item, Split
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument, scaled_argument
+from denizen.tasks.families._edits import replace_argument, scaled
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import near, say_money, say_percent, significant
 from denizen.tasks.types import Family, Item, Split
 
@@ -47,7 +48,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     other = "365 days" if "365 days" not in item.gold else "24h"
     return (
         answer(replace_argument(item.gold, "period", other)),
-        answer(scaled_argument(item.gold, "value", "1.01")),
+        answer(scaled(item.gold, "value", "1.01")),
     )
 
 

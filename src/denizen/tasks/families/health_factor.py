@@ -10,6 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
+from denizen.tasks.families._edits import replace_argument, scaled_each
 from denizen.tasks.families._lending_market import (
     CORRELATED,
     THRESHOLDS,
@@ -24,7 +25,7 @@ from denizen.tasks.families._lending_market import (
     say_dollars,
     say_points,
 )
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument, swap_values
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import Pool, near, say_amount
 from denizen.tasks.tools.lending import LENDING_TOOLS
 from denizen.tasks.types import Family, Item, Split
@@ -138,7 +139,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     if "threshold2" in given:
         swapped = replace_argument(call, "threshold1", given["threshold2"])
         misses.append(replace_argument(swapped, "threshold2", given["threshold1"]))
-    misses += swap_values(call, "first" if "first" in given else "collateral", ("1.01", "0.97"))
+    misses += scaled_each(call, "first" if "first" in given else "collateral", ("1.01", "0.97"))
     if item.kind == "borrow_left":
         misses.append(f"borrow_power({call[12:].partition('; debt')[0]})")
     return tuple(answer(miss) for miss in misses)

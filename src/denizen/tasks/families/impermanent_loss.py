@@ -6,7 +6,8 @@ interchangeable for a range.
 
 from __future__ import annotations
 
-from denizen.tasks.families._make import Draw, answer, make_item, scaled_argument
+from denizen.tasks.families._edits import scaled
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import near, say_number, say_version
 from denizen.tasks.types import Family, Item, Split
 
@@ -38,7 +39,7 @@ def generate(seed: int, split: Split) -> Item:
 
 def near_misses(item: Item) -> tuple[str, ...]:
     """A current price 1% off; for a range also the full-range formula."""
-    misses = [answer(scaled_argument(item.gold, "now", "1.01"))]
+    misses = [answer(scaled(item.gold, "now", "1.01"))]
     if item.kind == "range":
         entry_now = item.gold.split("; lower=")[0].removeprefix("il_range(")
         misses.append(answer(f"il_full({entry_now})"))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 from random import Random
 
-from denizen.tasks.families._edits import argument, distinct, exchanged, scaled
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import argument, distinct, exchanged, replace_argument, scaled
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import (
     Pool,
     cap_decimals,

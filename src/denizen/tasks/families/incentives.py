@@ -6,9 +6,9 @@ its week, and vesting counts from the start and not from the cliff.
 
 from __future__ import annotations
 
-from denizen.tasks.families._edits import argument, distinct, exchanged, scaled
+from denizen.tasks.families._edits import argument, distinct, exchanged, replace_argument, scaled
 from denizen.tasks.families._incentive_slots import DRAWS, reward_pools
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.types import Family, Item, Split
 
 NAME = "incentives"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import cap_decimals, near, plain, say_amount, significant
 from denizen.tasks.tools.lending_rates import LENDERS, LENDING_RATE_TOOLS
 from denizen.tasks.types import Family, Item, Split

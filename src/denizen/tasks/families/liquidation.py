@@ -10,6 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
+from denizen.tasks.families._edits import replace_argument, scaled_each
 from denizen.tasks.families._lending_market import (
     THRESHOLDS,
     assets,
@@ -18,7 +19,7 @@ from denizen.tasks.families._lending_market import (
     leg,
     say_points,
 )
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument, swap_values
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import plain, say_amount
 from denizen.tasks.tools.liquidation import LIQUIDATION_TOOLS
 from denizen.tasks.types import Family, Item, Split
@@ -130,7 +131,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     name = next(
         n for n in ("balance", "collateral", "seized", "repaid", "paid", "debt") if n in given
     )
-    misses += swap_values(call, name, ("1.01", "0.99"))
+    misses += scaled_each(call, name, ("1.01", "0.99"))
     return tuple(answer(miss) for miss in misses)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
+from denizen.tasks.families._edits import replace_argument, scaled_each
 from denizen.tasks.families._lending_market import (
     THRESHOLDS,
     assets,
@@ -23,7 +24,7 @@ from denizen.tasks.families._lending_market import (
     say_dollars,
     say_points,
 )
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument, swap_values
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import plain, say_amount
 from denizen.tasks.tools.liquidation_price import LIQUIDATION_PRICE_TOOLS, PROTOCOLS
 from denizen.tasks.types import Family, Item, Split
@@ -139,7 +140,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     """The trap's factor, the ratio's inverse, another protocol, the other asset, amounts 1% off."""
     call, given = item.gold, dict(parse_call(item.gold).arguments)
     name = "factor" if "factor" in given else "threshold"
-    misses = swap_values(call, "asked" if "asked" in given else "collateral", ("1.01", "0.96"))
+    misses = scaled_each(call, "asked" if "asked" in given else "collateral", ("1.01", "0.96"))
     for trap in other_percents(item, tuple(given.values())):
         misses.append(replace_argument(call, name, trap))
     if given.get("protocol") == "maker":

@@ -6,7 +6,8 @@ Trap: truncation toward zero, the window's seconds, Q128, and the token that lim
 from __future__ import annotations
 
 from denizen.protocols.tick_math import sqrt_price_from_price, tick_at_sqrt_price
-from denizen.tasks.families._make import Draw, answer, liquidity_for, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, liquidity_for, make_item
 from denizen.tasks.families._pool_order import moved, swapped, token_order, turned, unequal_pools
 from denizen.tasks.phrasing import (
     cap_decimals,

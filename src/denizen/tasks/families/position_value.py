@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from denizen.tasks.families._make import Draw, answer, liquidity_for, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, liquidity_for, make_item
 from denizen.tasks.phrasing import near, plain, say_number, say_price, say_version
 from denizen.tasks.types import Family, Item, Split
 

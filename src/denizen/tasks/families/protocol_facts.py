@@ -6,7 +6,8 @@ against Sky, stETH against wstETH), and that answer scores zero.
 
 from __future__ import annotations
 
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.tools.protocol_facts import PROTOCOLS, TOPICS, asked_about, fact_of, siblings
 from denizen.tasks.types import Family, Item, Split
 

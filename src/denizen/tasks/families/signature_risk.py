@@ -10,7 +10,8 @@ from __future__ import annotations
 from denizen.protocols.fixed_point import MAX_UINT256
 from denizen.tasks import signature_rules as rules
 from denizen.tasks.families import _signatures as draws
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.families._transactions import address, shown
 from denizen.tasks.phrasing import significant
 from denizen.tasks.quantities import decimals_of

@@ -8,15 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._edits import exchanged
-from denizen.tasks.families._make import (
-    Draw,
-    answer,
-    make_item,
-    replace_argument,
-    scaled_argument,
-    swap_values,
-)
+from denizen.tasks.families._edits import exchanged, replace_argument, scaled, scaled_each
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.families._token_sets import GROUPS
 from denizen.tasks.phrasing import (
     cap_decimals,
@@ -122,13 +115,13 @@ def near_misses(item: Item) -> tuple[str, ...]:
     call, kind = item.gold, item.kind
     values = dict(parse_call(call).arguments)
     scale = "0.01" if kind == "precise" else "100"
-    misses = [scaled_argument(call, "A_precise" if kind == "precise" else "A", scale)]
+    misses = [scaled(call, "A_precise" if kind == "precise" else "A", scale)]
     if "fee=" in call:
         misses.append(replace_argument(call, "fee", "0%"))
     if kind in ("quote", "precise"):
         misses.append(f"v2_in(in={values['in']}; a={values['a']}; b={values['b']})")
     if kind in ("quote", "precise", "quote3"):
-        misses += swap_values(call, "in", ("1.01",))
+        misses += scaled_each(call, "in", ("1.01",))
     if kind == "quote3":
         misses.append(exchanged(call, "bought", "other"))
     if kind == "one_coin":
@@ -136,7 +129,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     if kind in ("price", "depeg"):
         misses.append(exchanged(call, "coin", "against"))
     if kind == "virtual_price":
-        misses.append(scaled_argument(call, "supply", "1.01"))
+        misses.append(scaled(call, "supply", "1.01"))
     return tuple(map(answer, misses))
 
 

@@ -8,15 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._edits import exchanged
-from denizen.tasks.families._make import (
-    Draw,
-    answer,
-    make_item,
-    replace_argument,
-    scaled_argument,
-    swap_values,
-)
+from denizen.tasks.families._edits import exchanged, replace_argument, scaled, scaled_each
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.families._token_sets import COINS, LIQUID, WRAPPED
 from denizen.tasks.phrasing import near, plain, say_amount, significant
 from denizen.tasks.types import Family, Item, Split
@@ -133,16 +126,16 @@ def near_misses(item: Item) -> tuple[str, ...]:
     if kind in ("wrap", "unwrap"):
         rate, _, units = values["rate"].partition(" ")
         inverse = f"{plain(round(1 / Decimal(rate), 8))} {units}"
-        misses = [replace_argument(call, "rate", inverse), *swap_values(call, "amount", ("1.01",))]
+        misses = [replace_argument(call, "rate", inverse), *scaled_each(call, "amount", ("1.01",))]
     elif kind == "rebase":
-        misses = [replace_argument(call, "fee", "0%"), *swap_values(call, "rewards", ("1.01",))]
-        misses += swap_values(call, "held", ("0.1",))
+        misses = [replace_argument(call, "fee", "0%"), *scaled_each(call, "rewards", ("1.01",))]
+        misses += scaled_each(call, "held", ("0.1",))
     elif kind == "apr":
         misses = [replace_argument(call, "period", "365 days"), exchanged(call, "before", "after")]
     elif kind == "depeg":
-        misses = [exchanged(call, "price", "peg"), scaled_argument(call, "price", "1.01")]
+        misses = [exchanged(call, "price", "peg"), scaled(call, "price", "1.01")]
     else:
-        misses = [exchanged(call, "market", "redemption"), *swap_values(call, "market", ("1.01",))]
+        misses = [exchanged(call, "market", "redemption"), *scaled_each(call, "market", ("1.01",))]
         if kind != "discount":
             other = "lst_return" if kind == "compounded" else "lst_apy"
             misses += [replace_argument(call, "wait", "1 day"), other + call[call.index("(") :]]

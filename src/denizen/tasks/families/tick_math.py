@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from denizen.protocols.tick_math import sqrt_price_from_price, tick_at_sqrt_price
 from denizen.tasks.calculator import evaluate
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.families._pool_order import moved, swapped, token_order, turned, unequal_pools
 from denizen.tasks.phrasing import near, say_price
 from denizen.tasks.tools.ticks import DIRECT, INVERSE, ROUNDINGS

@@ -22,7 +22,7 @@ from denizen.tasks.phrasing import (
     shorten,
     significant,
 )
-from denizen.tasks.quantities import all_spans, find_spans, parse_quantity
+from denizen.tasks.quantities import find_spans, spans_by_kind
 from denizen.tasks.reading import DOLLAR_COINS
 from denizen.tasks.tools.refusal import MISSING
 from denizen.tasks.types import Family, Item, Split
@@ -99,10 +99,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
 
 def _forced(prompt: str) -> list[str]:
     """Calls that other tools would take from the prompt's figures, some of them used twice."""
-    spans: dict[str, list[str]] = {}
-    for span in all_spans(prompt):
-        for kind in parse_quantity(span).kinds:
-            spans.setdefault(kind, []).append(span)
+    spans = spans_by_kind(prompt)
     calls = ["fact(version=v3; topic=swap_fee)"]
     for tool in catalogue().values():
         kinds = [p.kind for p in tool.parameters]

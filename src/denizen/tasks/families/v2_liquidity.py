@@ -11,7 +11,8 @@ from functools import cache
 from math import isqrt
 
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.families._pool_order import moved, swapped
 from denizen.tasks.phrasing import (
     POOLS,

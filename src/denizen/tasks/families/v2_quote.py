@@ -5,7 +5,8 @@ Trap: v2 charges 0.30% whatever the asker hopes, and exact output rounds up.
 
 from __future__ import annotations
 
-from denizen.tasks.families._make import Draw, answer, make_item, swap_values
+from denizen.tasks.families._edits import scaled_each
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import cap_decimals, near, say_amount, significant
 from denizen.tasks.types import Family, Item, Split
 
@@ -42,7 +43,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
     call = item.gold
     kind, other = item.kind, "out" if item.kind == "in" else "in"
     flipped = call.replace(f"v2_{kind}({kind}=", f"v2_{other}({other}=")
-    return (answer(flipped), *(answer(c) for c in swap_values(call, kind, ("1.01", "0.5"))))
+    return (answer(flipped), *(answer(c) for c in scaled_each(call, kind, ("1.01", "0.5"))))
 
 
 FAMILY = Family(

@@ -16,7 +16,8 @@ from denizen.protocols.uniswap_v4 import (
     hook_bits,
 )
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import replace_argument
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.families._pool_order import moved, swapped
 from denizen.tasks.phrasing import cap_decimals, near, say_amount, say_percent, shorten, significant
 from denizen.tasks.tools.v4_pool import OPERATIONS, PERMISSIONS

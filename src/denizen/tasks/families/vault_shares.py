@@ -8,15 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._edits import exchanged
-from denizen.tasks.families._make import (
-    Draw,
-    answer,
-    make_item,
-    replace_argument,
-    scaled_argument,
-    swap_values,
-)
+from denizen.tasks.families._edits import exchanged, replace_argument, scaled, scaled_each
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.families._token_sets import VAULTS
 from denizen.tasks.phrasing import cap_decimals, near, say_amount, significant
 from denizen.tasks.tools.vaults import FUNCTIONS
@@ -119,14 +112,14 @@ def near_misses(item: Item) -> tuple[str, ...]:
     call, kind = item.gold, item.kind
     values = dict(parse_call(call).arguments)
     if kind == "price":
-        misses = swap_values(call, "total", ("1.01",)) + swap_values(call, "supply", ("1.01",))
+        misses = scaled_each(call, "total", ("1.01",)) + scaled_each(call, "supply", ("1.01",))
         misses.append(exchanged(call, "total", "supply"))
     elif kind in PREVIEWS:
         pairs = {"deposit": "withdraw", "mint": "redeem"}
         other = pairs.get(kind) or next(a for a, b in pairs.items() if b == kind)
         misses = [call.replace(f"vault_{kind}", f"vault_{other}")]
         name = "shares" if "shares" in values else "assets"
-        misses += swap_values(call, name, ("1.01",))
+        misses += scaled_each(call, name, ("1.01",))
         misses.append(exchanged(call, "total", "supply"))
     elif kind in ("raw", "virtual"):
         misses = [replace_argument(call, "function", f) for f in FUNCTIONS if f not in call]
@@ -137,8 +130,8 @@ def near_misses(item: Item) -> tuple[str, ...]:
             misses = [call.replace(plain, f"{plain}_virtual").replace(")", f"{tail})")]
         else:
             misses = [call.replace(f"{plain}_virtual", plain).replace(tail, "")]
-            misses.append(scaled_argument(call, "first", "2"))
-        misses += swap_values(call, "victim", ("1.01",)) + swap_values(call, "donation", ("1.01",))
+            misses.append(scaled(call, "first", "2"))
+        misses += scaled_each(call, "victim", ("1.01",)) + scaled_each(call, "donation", ("1.01",))
     return tuple(map(answer, misses))
 
 

@@ -8,14 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from denizen.tasks.calculator import parse_call
-from denizen.tasks.families._edits import exchanged
-from denizen.tasks.families._make import (
-    Draw,
-    answer,
-    make_item,
-    replace_argument,
-    swap_values,
-)
+from denizen.tasks.families._edits import exchanged, replace_argument, scaled_each
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import cap_decimals, near, say_amount, say_percent, significant
 from denizen.tasks.types import Family, Item, Split
 
@@ -95,7 +89,7 @@ def near_misses(item: Item) -> tuple[str, ...]:
         misses.append(call.replace(f"weighted_{kind}({kind}=", f"weighted_{other}({other}="))
         misses.append(f"v2_{kind}({kind}={values[kind]}; a={values['a']}; b={values['b']})")
         misses.append(replace_argument(call, "fee", "0.0001%"))
-        misses += swap_values(call, kind, ("1.01",))
+        misses += scaled_each(call, kind, ("1.01",))
     return tuple(map(answer, misses))
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from random import Random
 
-from denizen.tasks.families._edits import argument, distinct, exchanged, scaled
-from denizen.tasks.families._make import Draw, answer, make_item, replace_argument
+from denizen.tasks.families._edits import argument, distinct, exchanged, replace_argument, scaled
+from denizen.tasks.families._make import Draw, answer, make_item
 from denizen.tasks.phrasing import near, plain, say_money, say_percent, significant
 from denizen.tasks.tools.yield_math import COMPOUNDING
 from denizen.tasks.types import Family, Item, Split
