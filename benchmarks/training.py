@@ -75,12 +75,14 @@ def _child(mode: str, steps: int) -> dict[str, Any]:
 
     from denizen.data import build_rows, load_holdout
     from denizen.models import SYSTEM, checkpoint, ensure, find_model, load_model, load_tokenizer
-    from denizen.project.config import TrainConfig
+    from denizen.project.config import Config
     from denizen.project.machine import cores, peak_rss_bytes
     from denizen.tasks import CORE
-    from denizen.train import sft, tabulate
-    from denizen.train.buckets import TokenBuckets
-    from denizen.train.loss import IGNORED
+    from denizen.train import recipe, rendered_example, tabulate
+    from denizen.train.batch import IGNORED
+    from denizen.train.methods import find_adapter, find_objective
+    from denizen.train.methods.lora import TARGETS as MODULES
+    from denizen.train.trainer import Hooks, make_trainer
 
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(cores())
@@ -91,7 +93,7 @@ def _child(mode: str, steps: int) -> dict[str, Any]:
         tokenizer, [r.messages for r in rows[:: 96 // ROWS]], max_length=512, drop_budget=0.0
     )
     torch.manual_seed(0)
-    lora = LoraConfig(r=16, lora_alpha=32, target_modules=list(sft.TARGETS), task_type="CAUSAL_LM")
+    lora = LoraConfig(r=16, lora_alpha=32, target_modules=list(MODULES), task_type="CAUSAL_LM")
     model = get_peft_model(load_model(base), lora)
     times: list[float] = []
     losses: list[float] = []
@@ -127,18 +129,22 @@ def _child(mode: str, steps: int) -> dict[str, Any]:
         if mode == "ours":
             from pathlib import Path
 
-            buckets = TokenBuckets([len(r.input_ids) for r in rendered], 10**6)
-            buckets.batches = buckets.batches[:1] * steps
-            config = TrainConfig()
-            arguments = sft._arguments(config, Path(scratch), steps, "float32", False, 0)
+            config = Config()
+            lora = find_adapter("lora")
+            objective = find_objective(config)
+            arguments = recipe._arguments(
+                config, Path(scratch), steps, "float32", False, lora, objective
+            )
             arguments.learning_rate, arguments.lr_scheduler_type = 1e-4, "constant"
             arguments.lr_scheduler_kwargs, arguments.save_strategy = {}, "no"
             arguments.warmup_steps, arguments.adam_beta2 = 0, 0.999
-            trainer = sft._make_trainer(
-                model, tokenizer, rendered, buckets, arguments, fuse=True, rounding=None,
-                rounded_from=0,
+            examples = [rendered_example(row) for row in rendered]
+            hooks = Hooks(
+                fused=recipe._fused(model, True, "float32", False),
                 on_step=lambda _, __, point: losses.append(point.loss),
-            )  # fmt: skip
+            )
+            batches = [list(range(len(examples)))] * steps
+            trainer = make_trainer(model, tokenizer, objective, examples, batches, arguments, hooks)
             trainer.add_callback(Clock())
         else:
             if mode == "best":

@@ -170,7 +170,7 @@ def adapter(tiny: Path, folder: Path, value: float, base_hash: str = "h") -> Pat
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from denizen.train.sft import TARGETS
+    from denizen.train.methods.lora import TARGETS
 
     model = get_peft_model(load_model(tiny), LoraConfig(r=2, target_modules=list(TARGETS)))
     for name, parameter in model.named_parameters():

@@ -125,14 +125,14 @@ from denizen.improve import run_mainline
 from denizen.models import MODELS, ModelEntry
 from denizen.project import Workspace
 from denizen.project.config import parse_config
-from denizen.train import sft
+from denizen.train import trainer
 MODELS["tiny"] = ModelEntry("tiny", "llama", 100000, "Apache-2.0", 4096, "org/tiny", "main")
-check = sft.check_gradients
+check = trainer.check_gradients
 def dying(parameters, step):
     if step == 4:
         os.kill(os.getpid(), getattr(signal, sys.argv[4]))
     return check(parameters, step)
-sft.check_gradients = dying
+trainer.check_gradients = dying
 run_mainline(Workspace.open(sys.argv[1]), parse_config(sys.argv[2]), until="train", quiet=True)
 """
 

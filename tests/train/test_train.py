@@ -14,8 +14,8 @@ import pytest
 
 from denizen.models import Rendered, conversation, load_model, load_tokenizer
 from denizen.project import TrainingError
-from denizen.project.config import TrainConfig
-from denizen.train import fine_tune, newest_checkpoint, tabulate
+from denizen.project.config import Config, TrainConfig
+from denizen.train import Job, fine_tune, newest_checkpoint, rendered_example, tabulate
 from denizen.train.buckets import TokenBuckets
 from denizen.train.memory import forecast, need_checkpointing
 from denizen.train.tripwires import check_gradients, check_loss
@@ -31,7 +31,7 @@ def peft_model(tiny: Path) -> object:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from denizen.train.sft import TARGETS
+    from denizen.train.methods.lora import TARGETS
 
     torch.manual_seed(1)
     model = get_peft_model(
@@ -44,21 +44,10 @@ def peft_model(tiny: Path) -> object:
 
 
 def batch(tiny: Path) -> dict[str, object]:
-    from denizen.train.loss import IGNORED
-    from denizen.train.sft import collate
+    from denizen.train.batch import collate_rows, rendered_example
 
     rows, _ = rendered(tiny)
-    return collate(
-        [
-            {
-                "input_ids": list(r.input_ids),
-                "labels": [
-                    t if s else IGNORED for t, s in zip(r.input_ids, r.supervised, strict=True)
-                ],
-            }
-            for r in rows[:6]
-        ]
-    )
+    return collate_rows([rendered_example(r).fields for r in rows[:6]])
 
 
 def gradients(model: object) -> object:
@@ -241,15 +230,23 @@ def test_checkpointing_only_when_memory_would_not_do(monkeypatch: pytest.MonkeyP
     assert need_checkpointing("auto", small) and not need_checkpointing("off", small)
 
 
-CONFIG = TrainConfig(batch_tokens=400, learning_rate=5e-3, epochs=6, save_steps=5, warmup_steps=2)
+CONFIG = Config(
+    train=TrainConfig(batch_tokens=400, learning_rate=5e-3, epochs=6, save_steps=5, warmup_steps=2)
+)
 
 
 def train(tiny: Path, folder: Path, on_step: object = lambda *_: None) -> object:
     rows, ledger = rendered(tiny)
-    return fine_tune(
-        tiny, rows, ledger, CONFIG, work=folder / "work", adapter=folder / "adapter",
-        base_hash="h", on_step=on_step,
-    )  # fmt: skip
+    job = Job(
+        base=tiny,
+        base_hash="h",
+        examples=[rendered_example(row) for row in rows],
+        config=CONFIG,
+        work=folder / "work",
+        adapter=folder / "adapter",
+        supervised_share=ledger.supervised_share,
+    )
+    return fine_tune(job, on_step)
 
 
 def test_learns_and_saves_an_adapter(tiny: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ from denizen.project.machine import facts, peak_rss_bytes
 from denizen.project.store import StageRecord
 from denizen.protocols import load_swaps, swap_sample
 from denizen.tasks import suite_of, verify
-from denizen.train import ChoiceCut, fine_tune, tabulate
+from denizen.train import ChoiceCut, Job, fine_tune, rendered_example, tabulate
 
 STAGES = (
     "ground truth",
@@ -223,7 +223,18 @@ class MainLine:
         inputs = {
             "rows": rows_artefact.hash,
             "base": self.files.hash,
-            "train": content_hash(self.config.train.model_dump(mode="json")),
+            "train": content_hash(
+                [
+                    section.model_dump(mode="json")
+                    for section in (
+                        self.config.adapter,
+                        self.config.train,
+                        self.config.preference,
+                        self.config.rl,
+                        self.config.guard,
+                    )
+                ]
+            ),
             "seed": str(self.config.data.seed),
             "quant": self.config.export.quant,
             "code": source_hash("train", "models", "tasks", "export"),
@@ -249,18 +260,17 @@ class MainLine:
                 bar.update(step / total, text)
 
             with self.store.making("adapter", "adapter", inputs) as (path, made):
-                result = fine_tune(
-                    self.base,
-                    rendered,
-                    ledger,
-                    self.config.train,
+                job = Job(
+                    base=self.base,
+                    base_hash=self.files.hash,
+                    examples=[rendered_example(row) for row in rendered],
+                    config=self.config,
                     work=self.stages.work_dir("train", inputs),
                     adapter=path,
-                    base_hash=self.files.hash,
-                    seed=self.config.data.seed,
+                    supervised_share=ledger.supervised_share,
                     rounding=self._rounding(),
-                    on_step=on_step,
                 )
+                result = fine_tune(job, on_step)
             figures = {"ledger": ledger.to_json(), "training": asdict(result)}
             return {"adapter": made[0]}, figures
 

@@ -48,13 +48,49 @@ class DataConfig(Section):
     )
 
 
-class TrainConfig(Section):
-    """LoRA supervised fine-tuning."""
+class AdapterConfig(Section):
+    """What is trained: which weights, and in what form they are added to the base."""
 
-    rank: int = Field(16, ge=1, le=512, description="LoRA rank")
-    alpha: int = Field(32, ge=1, description="LoRA alpha (scale is alpha / rank)")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="peak learning rate")
+    method: Literal[
+        "lora", "qlora", "dora", "mora", "full", "galore", "apollo", "prefix", "prompt"
+    ] = Field("lora", description="what is trained (denizen.train.methods)")
+    rank: int = Field(16, ge=1, le=512, description="rank of the update (of the projection, too)")
+    alpha: int = Field(32, ge=1, description="LoRA alpha (the scale is alpha / rank)")
+    rslora: bool = Field(False, description="scale by alpha / sqrt(rank) instead (rsLoRA)")
+    modules: str = Field(
+        "all-linear", description="linear layers that are adapted: all-linear, or names by commas"
+    )
+    layers: str = Field("all", description="decoder layers that are adapted: all, or as 0-7,20")
+    ranks: dict[str, int] = Field(
+        default_factory=dict, description="rank of single layers: a pattern of the name -> rank"
+    )
+    bits: Literal[4, 8] = Field(4, description="qlora: bits of the frozen base's weights")
+    virtual_tokens: int = Field(16, ge=1, le=512, description="prefix and prompt: tokens learnt")
+    projection_steps: int = Field(
+        50, ge=1, description="galore and apollo: steps between new projections"
+    )
+
+
+class TrainConfig(Section):
+    """The recipe every method shares."""
+
+    objective: Literal["sft", "pretrain", "dpo", "orpo", "kto", "reward", "rloo", "ppo", "grpo"] = (
+        Field("sft", description="what is learnt from (denizen.train.methods)")
+    )
+    engine: Literal["trl", "unsloth"] = Field(
+        "trl", description="trl: TRL and PEFT with exact shortcuts; unsloth: on a GPU"
+    )
+    data: str = Field(
+        "", description="a JSON-lines file of your own to train on; empty: the verified tasks"
+    )
+    start: str = Field(
+        "", description="hash of an adapter of this workspace to go on from; empty: the base"
+    )
+    learning_rate: float = Field(
+        0.0, ge=0, lt=1, description="peak learning rate; 0: the method's own"
+    )
     epochs: int = Field(1, ge=1, description="passes over the rows")
+    max_steps: int = Field(0, ge=0, description="stop after so many steps; 0: all epochs")
     batch_tokens: int = Field(1200, ge=64, description="padded tokens a step, at most")
     warmup_steps: int = Field(6, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
@@ -79,7 +115,61 @@ class TrainConfig(Section):
     checkpointing: Literal["auto", "on", "off"] = Field(
         "auto", description="activation checkpointing; auto: only if memory would not suffice"
     )
+    shortcuts: bool = Field(
+        True, description="the exact shortcuts (folded adapters, shared prefixes, fused blocks)"
+    )
     save_steps: int = Field(20, ge=1, description="steps between resumable checkpoints")
+
+
+class PreferenceConfig(Section):
+    """DPO, ORPO and KTO."""
+
+    beta: float = Field(0.1, gt=0, description="strength of the pull to the reference (dpo, kto)")
+    orpo_weight: float = Field(0.1, gt=0, description="orpo: weight of the odds ratio (lambda)")
+
+
+class RLConfig(Section):
+    """GRPO, RLOO and PPO: rewards are the exact verifier's."""
+
+    group: int = Field(8, ge=2, le=256, description="answers sampled for each question")
+    prompts: int = Field(4, ge=1, description="questions a step")
+    updates: int = Field(1, ge=1, description="optimiser steps on the same answers")
+    temperature: float = Field(1.0, gt=0, le=5, description="sampling temperature")
+    max_new_tokens: int = Field(96, ge=1, description="longest sampled answer in tokens")
+    clip: float = Field(0.2, gt=0, lt=1, description="range of the probability ratio")
+    kl: float = Field(0.0, ge=0, description="weight of the KL to the reference")
+    grammar: bool = Field(True, description="sample under each question's grammar")
+    rollouts: Literal["auto", "transformers", "llama.cpp"] = Field(
+        "auto", description="what samples; auto: the faster one here"
+    )
+    curriculum: bool = Field(True, description="draw questions by difficulty and solve rate")
+    reward_model: str = Field(
+        "", description="hash of a reward model of this workspace; empty: the exact verifier"
+    )
+
+
+class GuardConfig(Section):
+    """What watches a run and stops it with advice."""
+
+    probe: bool = Field(False, description="measure forgetting on the base's own text at each save")
+    replay: float = Field(
+        0.0, ge=0, lt=1, description="share of rows that replay the base's own answers"
+    )
+    patience: int = Field(
+        0, ge=0, description="saves without a better development loss before stopping; 0: never"
+    )
+    collapse: float = Field(
+        0.9, gt=0, le=1, description="share of groups with equal rewards at which RL is stopped"
+    )
+
+
+class ScaleConfig(Section):
+    """Many processes: accelerate with FSDP2 or DeepSpeed."""
+
+    processes: int = Field(1, ge=1, description="processes that train together")
+    backend: Literal["ddp", "fsdp2", "deepspeed"] = Field(
+        "ddp", description="how weights are shared among them"
+    )
 
 
 class EvaluateConfig(Section):
@@ -116,7 +206,12 @@ class Config(Section):
     name: str = Field("denizen", description="name of the project, shown in reports")
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
+    adapter: AdapterConfig = AdapterConfig()
     train: TrainConfig = TrainConfig()
+    preference: PreferenceConfig = PreferenceConfig()
+    rl: RLConfig = RLConfig()
+    guard: GuardConfig = GuardConfig()
+    scale: ScaleConfig = ScaleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     export: ExportConfig = ExportConfig()
     serve: ServeConfig = ServeConfig()
@@ -192,6 +287,10 @@ def _known_keys() -> list[str]:
     return keys
 
 
+def _yaml(value: Any) -> str:
+    return '""' if value == "" else str(value)
+
+
 def commented_yaml() -> str:
     """A complete denizen.yaml with every key, its default and its meaning."""
     lines = ["# denizen.yaml: every key with its default; delete what you do not change.", ""]
@@ -200,7 +299,10 @@ def commented_yaml() -> str:
         if isinstance(section, type) and issubclass(section, BaseModel):
             lines += ["", f"# {section.__doc__}", f"{name}:"]
             for key, inner in section.model_fields.items():
-                lines += [f"  # {inner.description}", f"  {key}: {inner.default}"]
+                lines += [
+                    f"  # {inner.description}",
+                    f"  {key}: {_yaml(inner.get_default(call_default_factory=True))}",
+                ]
         else:
             lines += [f"# {field.description}", f"{name}: {field.default}"]
     return "\n".join(lines) + "\n"

@@ -106,6 +106,10 @@ class FusedLora:
         return layer.lora_A[self._adapter].weight, layer.lora_B[self._adapter].weight
 
     def _forward(self, layer: Any, folded: torch.Tensor, x: torch.Tensor, *_: Any) -> Any:
+        if layer.disable_adapters:
+            return layer.get_base_layer()(x)
+        if layer.active_adapters != [self._adapter]:
+            return type(layer).forward(layer, x)
         a, b = self._factors(layer)
         return _function().apply(x, folded, a, b, layer.scaling[self._adapter])
 

@@ -1,0 +1,103 @@
+"""What a method is: an Adapter says which weights are trained, an Objective what they learn from.
+
+Contract: each method is one file of this folder that ends in `METHOD = Adapter(...)` or
+`METHOD = <an Objective>`; `find_adapter` and `find_objective` import it by name.  The recipe
+(`train/recipe.py`) is the same for all of them: any adapter goes with any objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from denizen.project.config import AdapterConfig, Config
+from denizen.train.buckets import TokenBuckets
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Which weights are trained.
+
+    `learning_rate` is the peak that suits it in supervised fine-tuning of a small model.
+    `wrap(model, settings)` returns the trainable model: a PeftModel, or `model` itself where its
+    own weights are trained (`whole`).  `arguments(settings)` are TrainingArguments of its own.
+    A prompt-learning method (`mergeable` False) has no form as plain weights.
+    """
+
+    name: str
+    title: str
+    wrap: Callable[[PreTrainedModel, AdapterConfig], Any]
+    learning_rate: float
+    arguments: Callable[[AdapterConfig], dict[str, Any]] = lambda _: {}
+    whole: bool = False
+    mergeable: bool = True
+
+
+class StepLoss(NamedTuple):
+    """A step's loss (a scalar with gradient) and figures worth a curve of their own."""
+
+    loss: torch.Tensor
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training example: its tensors' source, as lists, and how many tokens it costs.
+
+    `fields` holds what the objective's `collate` needs (input_ids, labels, chosen_ids...);
+    `length` is the padded length that batches are made by.
+    """
+
+    length: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """What is learnt from: how examples become a batch, and a batch a loss."""
+
+    name: str
+    title: str
+    rate: float
+    """What the adapter's learning rate is multiplied by."""
+
+    def batches(self, examples: Sequence[Example], config: Config) -> Sequence[list[int]]:
+        """Which examples make each step, for the whole run: a pure function of its arguments."""
+        ...
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Tensors of a batch."""
+        ...
+
+    def before(self, model: Any, batch: dict[str, Any], step: int) -> dict[str, Any]:
+        """What happens once a batch without gradients: rollouts, reference log-probabilities."""
+        ...
+
+    def loss(self, model: Any, batch: dict[str, Any], count: Any) -> StepLoss:
+        """The loss of a batch; `count` is the number of supervised tokens of the whole step."""
+        ...
+
+
+class Offline:
+    """Defaults of objectives that learn from fixed rows."""
+
+    def batches(self, examples: Sequence[Example], config: Config) -> Sequence[list[int]]:
+        """Rows of like length under the token budget."""
+        lengths = [e.length for e in examples]
+        train = config.train
+        return TokenBuckets(
+            lengths, train.batch_tokens, epochs=train.epochs, seed=config.data.seed
+        ).batches
+
+    def before(self, model: Any, batch: dict[str, Any], step: int) -> dict[str, Any]:
+        """Nothing to do."""
+        return batch
+
+
+def plain(model: Any) -> Any:
+    """The transformers model inside a PEFT model (with its adapters in place), or the model."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
