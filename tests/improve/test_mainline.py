@@ -20,7 +20,8 @@ from denizen.project.config import parse_config
 CONFIG = """
 model: {base: tiny, source: hub}
 data: {rows: 48, sample: 16}
-train: {batch_tokens: 4000, max_length: 1200, learning_rate: 0.01, save_steps: 2, rank: 4}
+train: {batch_tokens: 4000, max_length: 1200, learning_rate: 0.01, save_steps: 2}
+adapter: {rank: 4}
 evaluate: {max_new_tokens: 260, batch: 8}
 export: {quant: q8_0, context: 3072}
 """
@@ -102,15 +103,15 @@ def test_holdout_row_in_training_data_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from denizen.data import load_holdout, to_row
-    from denizen.improve import mainline
+    from denizen.improve import learning
 
-    build = mainline.build_rows
+    build = learning.build_rows
 
     def leaky(*args: object, **kwargs: object) -> object:
         rows, report = build(*args, **kwargs)
         return [*rows, to_row(load_holdout()[0], "s")], report
 
-    monkeypatch.setattr(mainline, "build_rows", leaky)
+    monkeypatch.setattr(learning, "build_rows", leaky)
     place = Workspace.open(tmp_path)
     with pytest.raises(LeakError, match="with the holdout"):
         run_mainline(place, settings(), until="train", quiet=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def report_data(line: MainLine, verdict: GateVerdict, gguf: Artefact, seconds: float) -> ReportData:
     """Everything the report says about a run."""
-    base, merged, shipped = (line._result(n) for n in ("base", "merged", "shipped"))
+    base, merged, shipped = (line.scoring.result(n) for n in ("base", "merged", "shipped"))
     overall, families = family_rows(base, shipped, verdict)
     systems = tuple(
         SystemRow(r.system, Rate.of(wilson(r.passed, r.n)), _seconds(r.scores), note)
@@ -128,7 +128,7 @@ def _parity(line: MainLine) -> TokenParity:
 
 def _forgetting(line: MainLine) -> ForgettingLeg:
     margin = line.config.evaluate.forgetting_margin
-    found = compare_general(line._general("base"), line._general("merged"), margin)
+    found = compare_general(line.scoring.general("base"), line.scoring.general("merged"), margin)
     return ForgettingLeg(
         Rate.of(found.before),
         Rate.of(found.after),
