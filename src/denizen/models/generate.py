@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from denizen.models.matching import matcher_of
+from denizen.models.prompt_learning import is_prompt_learning, virtual_cache
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,8 @@ class Generator:
         import llguidance.hf
 
         self.model, self.tokenizer = model, tokenizer
+        # Virtual tokens begin the cache; PEFT's own forward would put them in at every step.
+        self._forward = model.get_base_model() if is_prompt_learning(model) else model
         self._vocabulary = model.get_output_embeddings().weight.shape[0]
         self._tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=self._vocabulary)
         self._stops = {tokenizer.eos_token_id} - {None}
@@ -66,8 +69,9 @@ class Generator:
 
         with torch.inference_mode():
             shared = _common_prefix(prompts)
-            cache = self._prefix_cache(prompts[0][:shared], len(prompts)) if shared > 8 else None
-            shared = shared if cache is not None else 0
+            shared = shared if shared > 8 else 0
+            cache = self._prefix_cache(prompts[0][:shared], len(prompts))
+            before = cache.get_seq_length() if cache is not None else 0
             width = max(map(len, prompts)) - shared
             count = len(prompts)
             ids = torch.full((count, width), PAD)
@@ -76,9 +80,9 @@ class Generator:
                 rest = prompt[shared:]
                 ids[row, width - len(rest) :] = torch.tensor(rest)
                 real[row, width - len(rest) :] = 1
-            mask = torch.cat([torch.ones(count, shared, dtype=torch.long), real], 1)
-            positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
-            out = self.model(
+            mask = torch.cat([torch.ones(count, before, dtype=torch.long), real], 1)
+            positions = (mask.cumsum(1) - 1).clamp(min=0)[:, before:]
+            out = self._forward(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
@@ -126,7 +130,7 @@ class Generator:
             steps = position[:, None] + real.cumsum(1)
             position = position + real.sum(1)
             mask = torch.cat([mask, real], 1)
-            out = self.model(
+            out = self._forward(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=steps,
@@ -165,11 +169,17 @@ class Generator:
         )
 
     def _prefix_cache(self, ids: list[int], count: int) -> Any:
+        """The cache of what all rows share, virtual tokens included; None if that is nothing."""
         import torch
 
-        out = self.model(input_ids=torch.tensor([ids]), use_cache=True, logits_to_keep=1)
-        out.past_key_values.batch_repeat_interleave(count)
-        return out.past_key_values
+        cache = virtual_cache(self.model, torch.tensor([ids], dtype=torch.long))
+        if cache is None and ids:
+            cache = self.model(
+                input_ids=torch.tensor([ids]), use_cache=True, logits_to_keep=1
+            ).past_key_values
+        if cache is not None:
+            cache.batch_repeat_interleave(count)
+        return cache
 
 
 def _common_prefix(prompts: list[list[int]]) -> int:

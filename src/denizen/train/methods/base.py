@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from denizen.project.config import AdapterConfig, Config
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from denizen.models.loading import Precision
+    from denizen.train.recipe import Job
+
 
 @dataclass(frozen=True)
 class Adapter:
@@ -25,7 +29,9 @@ class Adapter:
 
     `learning_rate` is the peak that suits it in supervised fine-tuning of a small model.
     `wrap(model, settings)` returns the trainable model: a PeftModel, or `model` itself where its
-    own weights are trained (`whole`).  `arguments(settings)` are TrainingArguments of its own.
+    own weights are trained (`whole`).  `arguments(settings)` are TrainingArguments of its own;
+    `optimiser(model, settings, TrainingArguments)` is the trainer's `optimizer_cls_and_kwargs`.
+    `load(folder, settings, precision)` loads the base in a form of its own (quantised).
     A prompt-learning method (`mergeable` False) has no form as plain weights.
     """
 
@@ -34,6 +40,8 @@ class Adapter:
     wrap: Callable[[PreTrainedModel, AdapterConfig], Any]
     learning_rate: float
     arguments: Callable[[AdapterConfig], dict[str, Any]] = lambda _: {}
+    optimiser: Callable[[Any, AdapterConfig, Any], tuple[type, dict[str, Any]]] | None = None
+    load: Callable[[Path, AdapterConfig, Precision], PreTrainedModel] | None = None
     whole: bool = False
     mergeable: bool = True
 
@@ -64,9 +72,16 @@ class Objective(Protocol):
     title: str
     rate: float
     """What the adapter's learning rate is multiplied by."""
+    mean_over: str
+    """"tokens" or "rows" if its loss is a mean over the batch's supervised tokens or rows; else "":
+    then parts of a batch do not add up, and it stays in one process."""
 
     def batches(self, examples: Sequence[Example], config: Config) -> Sequence[list[int]]:
         """Which examples make each step, for the whole run: a pure function of its arguments."""
+        ...
+
+    def prepare(self, model: Any, job: Job, batches: Sequence[list[int]]) -> None:
+        """What happens once, before any checkpoint is loaded: a head, the reference's answers."""
         ...
 
     def collate(self, examples: Sequence[Example]) -> dict[str, Any]:
@@ -85,6 +100,8 @@ class Objective(Protocol):
 class Offline:
     """Defaults of objectives that learn from fixed rows."""
 
+    mean_over = ""
+
     def batches(self, examples: Sequence[Example], config: Config) -> Sequence[list[int]]:
         """Rows of like length under the token budget."""
         lengths = [e.length for e in examples]
@@ -92,6 +109,9 @@ class Offline:
         return TokenBuckets(
             lengths, train.batch_tokens, epochs=train.epochs, seed=config.data.seed
         ).batches
+
+    def prepare(self, model: Any, job: Job, batches: Sequence[list[int]]) -> None:
+        """Nothing to do."""
 
     def before(self, model: Any, batch: dict[str, Any], step: int) -> dict[str, Any]:
         """Nothing to do."""
