@@ -39,6 +39,14 @@ def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def give_back_freed() -> None:
+    """Hand freed memory that the allocator holds to the system (glibc), else nothing."""
+    import ctypes
+
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def cpu_flags() -> frozenset[str]:
     """Instruction-set flags of the processor (Linux), else nothing."""
     for line in _read("/proc/cpuinfo").splitlines():
