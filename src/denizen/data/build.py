@@ -54,17 +54,31 @@ def build_rows(
     on_row: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Row], BuildReport]:
     """`count` rows of `split`; raises DataError if the templates cannot give that many."""
+    items, report = draw_items(count, seed, holdout, suite=suite, split=split, on_row=on_row)
+    return [to_row(item, system) for item in items], report
+
+
+def draw_items(
+    count: int,
+    seed: int,
+    holdout: Sequence[Item],
+    *,
+    suite: Suite | None = None,
+    split: Split = "train",
+    on_row: Callable[[int], None] = lambda _: None,
+) -> tuple[list[Item], BuildReport]:
+    """The items behind `count` rows, families in proportion; raises DataError as above."""
     families = (suite or suite_of("core")).families
     total = sum(WEIGHTS.get(name, 1.0) for name in families)
     prints = {fingerprint(item.prompt) for item in holdout}
     numbers = frozenset(exam_numbers(holdout))
-    rows: list[Row] = []
+    items: list[Item] = []
     refused = dict.fromkeys(REASONS, 0)
     drawn = 0
     for place, (name, family) in enumerate(families.items()):
         wanted = round(count * WEIGHTS.get(name, 1.0) / total)
         if place == len(families) - 1:
-            wanted = count - len(rows)
+            wanted = count - len(items)
         admitted = 0
         for draw in range(wanted * 20):
             if admitted == wanted:
@@ -76,7 +90,7 @@ def build_rows(
                 refused[reason] += 1
                 continue
             prints.add(fingerprint(item.prompt))
-            rows.append(to_row(item, system))
+            items.append(item)
             admitted += 1
             on_row(1)
         if admitted < wanted:
@@ -86,13 +100,13 @@ def build_rows(
                 fix="ask for fewer rows or add templates",
             )
     report = BuildReport(
-        len(rows),
+        len(items),
         drawn,
         refused,
-        {name: sum(row.family == name for row in rows) for name in families},
-        len({row.template for row in rows}),
+        {name: sum(item.family == name for item in items) for name in families},
+        len({item.template for item in items}),
     )
-    return rows, report
+    return items, report
 
 
 def to_row(item: Item, system: str) -> Row:
