@@ -2,7 +2,8 @@
 
 Contract: `tabulate` renders rows once through the one chat renderer; rows longer than the limit are
 dropped and counted, never truncated in silence; what a cut leaves out (`choices`) is counted as
-forced; a row without a supervised token is refused; more dropped than the budget allows is refused.
+forced; a row without a supervised token is refused; more dropped than the budget allows is refused,
+and so is a dataset of which nothing is left.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 class Ledger:
     """Counts of rows and tokens; `supervised` is what the loss sees.
 
-    `forced` are answer tokens left out because the decoding grammar leaves no choice there.
+    `forced` are answer tokens left out because the decoding grammar leaves no choice there;
+    `replayed_*` is what the base model itself wrote (generated, see `train/replay.py`) and is in no
+    other count.
     """
 
     rows_in: int
@@ -35,11 +38,15 @@ class Ledger:
     forced: int
     dropped: int
     longest: int
+    replayed_rows: int = 0
+    replayed_tokens: int = 0
+    replayed_supervised: int = 0
 
     @property
     def supervised_share(self) -> float:
-        """Supervised tokens over tokens kept."""
-        return self.supervised / self.tokens_kept if self.tokens_kept else 0.0
+        """Supervised tokens over all that are trained on, replayed ones included."""
+        tokens = self.tokens_kept + self.replayed_tokens
+        return (self.supervised + self.replayed_supervised) / tokens if tokens else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -83,6 +90,12 @@ def tabulate(
             forced += length - len(kept[-1].input_ids)
         on_row(1)
     rows_dropped = len(conversations) - len(kept)
+    if not kept:
+        raise TrainingError(
+            f"every row is longer than {max_length} tokens (the longest has {longest})",
+            where="train.max_length",
+            fix=f"raise train.max_length to {longest}, or shorten the rows",
+        )
     if rows_dropped > drop_budget * len(conversations):
         raise TrainingError(
             f"{rows_dropped} of {len(conversations)} rows are longer than {max_length} tokens "

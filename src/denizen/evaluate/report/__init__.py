@@ -5,6 +5,8 @@ from denizen.evaluate.report.data import (
     Example,
     FamilyRow,
     ForgettingLeg,
+    GuardRails,
+    HackingCheck,
     LedgerRow,
     Quantisation,
     Rate,
@@ -14,16 +16,20 @@ from denizen.evaluate.report.data import (
     TokenParity,
     Training,
     TrainingPoint,
+    Trend,
     family_rows,
     pick_examples,
 )
 from denizen.evaluate.report.page import render, write_report
+from denizen.evaluate.report.rails import guard_rails
 
 __all__ = [
     "Artefact",
     "Example",
     "FamilyRow",
     "ForgettingLeg",
+    "GuardRails",
+    "HackingCheck",
     "LedgerRow",
     "Quantisation",
     "Rate",
@@ -33,7 +39,9 @@ __all__ = [
     "TokenParity",
     "Training",
     "TrainingPoint",
+    "Trend",
     "family_rows",
+    "guard_rails",
     "pick_examples",
     "render",
     "write_report",

@@ -83,6 +83,34 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Trend:
+    """A figure by step; `limit` is where a guard would have stopped the run."""
+
+    name: str
+    points: tuple[tuple[int, float | None], ...]
+    note: str = ""
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HackingCheck:
+    """One reward-hacking check; `flagged` None means there was too little to judge by."""
+
+    name: str
+    flagged: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRails:
+    """What watched the run: trends, the reward-hacking checks, and why it stopped, if it did."""
+
+    trends: tuple[Trend, ...] = ()
+    checks: tuple[HackingCheck, ...] = ()
+    stopped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """One line of the supervision ledger: where tokens or rows went."""
 
@@ -165,6 +193,7 @@ class ReportData:
     systems: tuple[SystemRow, ...] = ()
     examples: tuple[Example, ...] = ()
     training: Training | None = None
+    rails: GuardRails | None = None
     ledger: tuple[LedgerRow, ...] = ()
     quantisation: Quantisation | None = None
     parity: TokenParity | None = None

@@ -66,7 +66,7 @@ def curve(xs: Sequence[float], ys: Sequence[float], *, name: str, smooth: bool =
     width, height = 380, 190
     left, right, top, bottom = 40, 10, 10, 26
     x_low, x_high = points[0][0], points[-1][0]
-    y_high = max(y for _, y in points) * 1.05 or 1.0
+    y_high = max(0.0, *(y for _, y in points)) * 1.05 or 1.0
     y_low = min(0.0, min(y for _, y in points))
 
     def px(x: float) -> float:

@@ -1,32 +1,29 @@
 """What watches a run: each guard sees every step and every save, and may stop the run with advice.
 
-Contract: a Guard is an object with the methods below; a reason it returns ends the run after the
-step, with everything trained so far saved and the reason in the run's record.
+Contract: a Guard is an object with the methods of `guards/base.py`; a reason it returns ends the
+run after the step, with everything trained so far saved and the reason in the run's record.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from denizen.train.guards.base import Guard, Quiet, Trend
+from denizen.train.guards.chosen import chosen_guards
+from denizen.train.guards.degeneracy import DegeneracyMeter
+from denizen.train.guards.forgetting import ForgettingProbe
+from denizen.train.guards.hacking import Finding, Rewarded, RewardHacking, hacking_checks
+from denizen.train.guards.stopping import DevelopmentSet, EarlyStopping
 
-from denizen.train.checkpoints import TrainingPoint
-
-
-class Guard(Protocol):
-    """One watcher; its figures go into the run's record."""
-
-    name: str
-
-    def after_step(self, point: TrainingPoint) -> str | None:
-        """A reason to stop, with advice; None to go on."""
-        ...
-
-    def at_save(self, model: Any, step: int) -> str | None:
-        """The same at each checkpoint; `model` is the trainable model."""
-        ...
-
-    def summary(self) -> dict[str, Any]:
-        """What it saw, JSON-serialisable."""
-        ...
-
-
-__all__ = ["Guard"]
+__all__ = [
+    "DegeneracyMeter",
+    "DevelopmentSet",
+    "EarlyStopping",
+    "Finding",
+    "ForgettingProbe",
+    "Guard",
+    "Quiet",
+    "RewardHacking",
+    "Rewarded",
+    "Trend",
+    "chosen_guards",
+    "hacking_checks",
+]
