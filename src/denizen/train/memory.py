@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from denizen.project.machine import available_bytes
+from denizen.train.head import CHUNK
 
 _SAFETY = 0.8
 _FLOAT = 4
@@ -17,7 +18,7 @@ _FLOAT = 4
 
 @dataclass(frozen=True)
 class MemoryForecast:
-    """Bytes of weights (with folded copies), activations, head and optimiser."""
+    """Bytes of weights (with the scratch of folding), activations, head and optimiser."""
 
     weights: int
     activations: int
@@ -31,19 +32,37 @@ class MemoryForecast:
 
 
 def forecast(
-    config: Any, parameters: int, trainable: int, batch_tokens: int, supervised: float
+    config: Any,
+    parameters: int,
+    trainable: int,
+    batch_tokens: int,
+    supervised: float,
+    *,
+    fused: bool = True,
 ) -> MemoryForecast:
-    """Forecast a LoRA step of a Llama-like model.
+    """Forecast a LoRA step of a Llama-like model of `batch_tokens` distinct tokens, in float32.
 
-    A layer keeps its inputs, the two norms, q, k, v, the attention output and four gated-MLP
-    tensors; the head keeps logits, their softmax and its gradient for the supervised share.
+    `fused` layers keep what `block_functions.py` says, and a chunk of logits exists at a time;
+    else a layer keeps its inputs, the norms, q, k, v, the attention's output and four tensors of
+    the gated MLP, and the head keeps logits, softmax and gradient of the supervised share.
     """
-    kv = config.num_key_value_heads / config.num_attention_heads
-    per_token = config.hidden_size * (8 + 2 * kv) + 4 * config.intermediate_size
+    hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    head = getattr(config, "head_dim", None) or hidden // config.num_attention_heads
+    q, kv = head * config.num_attention_heads, head * config.num_key_value_heads
+    logits = config.vocab_size * int(batch_tokens * supervised)
+    if fused:
+        # The attention's output is kept twice: by torch, run by run, and joined.
+        kept = 2 * hidden + 3 * q + 2 * kv + 2 * inner + config.num_attention_heads
+        passing = 5 * inner + 5 * hidden
+        logits = 2 * min(logits, CHUNK)
+        scratch = 2 * inner * hidden
+    else:
+        kept = 6 * hidden + 2 * q + 2 * kv + 4 * inner
+        passing, logits, scratch = 0, 3 * logits, 0
     return MemoryForecast(
-        weights=2 * parameters * _FLOAT,
-        activations=int(per_token * batch_tokens * config.num_hidden_layers * _FLOAT),
-        head=int(3 * config.vocab_size * batch_tokens * supervised * _FLOAT),
+        weights=(parameters + scratch) * _FLOAT,
+        activations=(kept * layers + passing) * batch_tokens * _FLOAT,
+        head=logits * _FLOAT,
         optimiser=3 * trainable * _FLOAT,
     )
 
