@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-fast check bench certificate docs clean
+.PHONY: quickstart test test-fast check bench certificate peers docs clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/denizen quickstart
@@ -27,6 +27,17 @@ certificate: $(VENV)/.dev
 	$(BIN)/denizen protocols certify --cases 30000 --workspace build/certificate
 	mkdir -p src/denizen/evm/assets
 	cp build/certificate/certificate.json src/denizen/evm/assets/certificate.json
+
+# What `denizen train --emit` writes, checked by the tools themselves.  AXOLOTL and LLAMAFACTORY are
+# their virtual environments (axolotl 0.19.0, llamafactory 0.9.5), UNSLOTH its wheel.  Writes the
+# extract of their schemas that the ordinary tests check against.
+PEERS := build/peers
+peers: $(VENV)/.dev
+	rm -rf $(PEERS)
+	$(BIN)/python -m tests.peers.cases $(PEERS)
+	$(AXOLOTL)/bin/python tests/peers/validate_axolotl.py $(PEERS) tests/train/peers.json
+	$(LLAMAFACTORY)/bin/python tests/peers/validate_llamafactory.py $(PEERS) tests/train/peers.json
+	$(BIN)/python tests/peers/read_unsloth.py $(UNSLOTH) tests/train/peers.json
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m denizen.cli._render docs
