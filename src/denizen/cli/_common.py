@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,15 +50,16 @@ def run_line(
     full: bool,
     as_json: bool,
     until: str = "gate",
+    change: Callable[[Config], Config] = lambda settings: settings,
 ) -> Any:
-    """Run the main line up to a stage."""
+    """Run the main line up to a stage; `change` is what the command line says of the settings."""
     import os
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    settings = config_of(config)
+    settings = change(config_of(config))
     place = workspace_of(workspace)
-    _quiet_libraries()
+    quiet_libraries()
     from denizen.improve import run_mainline
 
     return run_mainline(
@@ -71,7 +73,7 @@ def run_line(
     )
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Library notices go nowhere; our own progress is what a user reads."""
     import warnings
 

@@ -28,6 +28,7 @@ VERBS = {
     "tasks": "Task families: list, sample, verify.",
     "ingest": "Outside data into files: events of a chain.",
     "data": "Training rows: build, scan against the holdout, card.",
+    "forecast": "What a training will cost: time, memory, energy, money.",
     "train": "Run the main line up to a trained adapter.",
     "eval": "Score base and specialist on the frozen holdout.",
     "export": "Merge, quantise and prove the GGUF.",
