@@ -14,7 +14,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import engine, generalist, quickstart, startup, tasks, training
+from benchmarks import (
+    engine,
+    forecast,
+    generalist,
+    grpo,
+    preferences,
+    quickstart,
+    rollouts,
+    startup,
+    tasks,
+    training,
+)
 from denizen import __version__
 from denizen.project import atomic_write_text
 from denizen.project.machine import facts
@@ -25,6 +36,10 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "tasks": lambda _: tasks.measure(),
     "engine": lambda _: engine.measure(),
     "training": lambda _: training.measure(),
+    "preferences": lambda _: preferences.measure(),
+    "rollouts": rollouts.measure,
+    "grpo": grpo.measure,
+    "forecast": lambda _: forecast.measure(),
     "quickstart": quickstart.measure,
     "generalist": generalist.measure,
 }

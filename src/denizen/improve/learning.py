@@ -1,24 +1,48 @@
-"""Learning: rows in, an adapter out, for whatever objective the configuration names.
+"""Learning: rows in, an adapter out, for whatever method the configuration names.
 
 Contract: the data stage builds (or takes in) what the objective learns from and proves that it
-does not meet the holdout; the train stage proves it again, renders, trains and stores the adapter.
+does not meet the holdout; the train stage proves it again, renders, trains under the configured
+guards and stores the adapter.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from denizen.data import build_rows, check_leaks, read_rows, write_jsonl
+from denizen.data import check_leaks
 from denizen.export import Rounding
+from denizen.improve import lessons
+from denizen.improve.forecasting import find_forecast
 from denizen.models import SYSTEM, load_tokenizer
-from denizen.project import Bar, content_hash, source_hash
+from denizen.project import Bar, ConfigError, content_hash, sha256_file, source_hash
 from denizen.project.store import StageRecord
-from denizen.train import ChoiceCut, Job, fine_tune, rendered_example, tabulate
+from denizen.train import (
+    ChoiceCut,
+    DevelopmentSet,
+    Example,
+    Guard,
+    Job,
+    Ledger,
+    ReplayRow,
+    chosen_guards,
+    examples_of,
+    fine_tune,
+    mix_replay,
+    questions_of,
+    replay_count,
+    replay_rows,
+)
+from denizen.train.forecast.score import score
 
 if TYPE_CHECKING:
     from denizen.improve.mainline import MainLine
+
+# Answers of the base that the forgetting probe reads again at each save.
+PROBED = 24
 
 
 class Learning:
@@ -28,7 +52,8 @@ class Learning:
         self.line = line
 
     def data(self) -> StageRecord:
-        line, data = self.line, self.line.config.data
+        """Rows for the objective, checked against the holdout."""
+        line, config, data = self.line, self.line.config, self.line.config.data
         inputs = {
             "rows": str(data.rows),
             "seed": str(data.seed),
@@ -36,94 +61,154 @@ class Learning:
             "families": ",".join(line.suite.names),
             "holdout": content_hash([i.to_json() for i in line.holdout]),
             "system": SYSTEM,
+            "objective": config.train.objective,
             "code": source_hash("protocols", "tasks", "data"),
         }
+        if config.train.data:
+            inputs["own"] = _hash_of(Path(config.train.data))
 
         def body(bar: Bar) -> Any:
-            rows, report = build_rows(
-                data.rows,
-                data.seed,
-                self.line.holdout,
-                suite=self.line.suite,
-                system=SYSTEM,
-                on_row=bar.advance,
-            )
-            leaks = check_leaks(rows, self.line.holdout, data.near_match)
-            with self.line.store.making("rows", "train.jsonl", inputs, asdict(report)) as (
-                path,
-                made,
-            ):
-                write_jsonl(path, rows)
-            figures = {"build": asdict(report), "leaks": asdict(leaks)}
-            bar.update(data.rows, f"{len(rows)} rows, {report.templates} templates")
+            found = lessons.collect(config, line.suite, line.holdout, on_row=bar.advance)
+            leaks = check_leaks(lessons.questions(found.rows), line.holdout, data.near_match)
+            with line.store.making("rows", "train.jsonl", inputs, found.figures) as (path, made):
+                lessons.keep(found, config, path)
+            figures = {"build": found.figures, "leaks": asdict(leaks)}
+            templates = found.figures.get("templates")
+            varied = f", {templates} templates" if templates else ""
+            bar.update(data.rows, f"{len(found.rows)} rows{varied}")
             return {"rows": made[0]}, figures
 
-        return self.line.stages.do("data", inputs, data.rows, body)
+        return line.stages.do("data", inputs, data.rows, body)
 
     def train(self) -> StageRecord:
-        line = self.line
-        rows_artefact = line.stages.artefact(line.done["data"], "rows")
-        inputs = {
-            "rows": rows_artefact.hash,
-            "base": line.files.hash,
-            "train": content_hash(
-                [
-                    section.model_dump(mode="json")
-                    for section in (
-                        line.config.adapter,
-                        line.config.train,
-                        line.config.preference,
-                        line.config.rl,
-                        line.config.guard,
-                    )
-                ]
-            ),
-            "seed": str(line.config.data.seed),
-            "quant": line.config.export.quant,
-            "code": source_hash("train", "models", "tasks", "export"),
-        }
+        """The adapter (or whole model) the recipe makes of the rows."""
+        line, inputs = self.line, self.train_inputs()
 
         def body(bar: Bar) -> Any:
-            rows = read_rows(rows_artefact.path)
-            # Checked again here: this is where a leak would do its harm.
-            check_leaks(rows, self.line.holdout, self.line.config.data.near_match)
-            tokenizer = load_tokenizer(self.line.base)
-            rendered, ledger = tabulate(
-                tokenizer,
-                [row.messages for row in rows],
-                max_length=self.line.config.train.max_length,
-                drop_budget=self.line.config.train.drop_budget,
-                cut=ChoiceCut(
-                    tokenizer,
-                    self.line.suite,
-                    self.line.config.train.choice_cut,
-                    self.line.config.data.seed,
-                ),
-            )
+            work = line.stages.work_dir("train", inputs)
 
             def on_step(step: int, total: int, point: Any) -> None:
-                text = f"loss {point.loss:.3f}, {point.tokens_per_second:.0f} tokens/s"
-                bar.update(step / total, text)
+                bar.update(step / total, _seen(point))
 
-            with self.line.store.making("adapter", "adapter", inputs) as (path, made):
-                job = Job(
-                    base=self.line.base,
-                    base_hash=self.line.files.hash,
-                    examples=[rendered_example(row) for row in rendered],
-                    config=self.line.config,
-                    work=self.line.stages.work_dir("train", inputs),
-                    adapter=path,
-                    supervised_share=ledger.supervised_share,
-                    rounding=self._rounding(),
-                )
+            with line.store.making("adapter", "adapter", inputs) as (path, made):
+                job, ledger = self.job(work, path, bar)
                 result = fine_tune(job, on_step)
-            figures = {"ledger": ledger.to_json(), "training": asdict(result)}
+            if result.stopped:
+                line.say(f"stopped early: {result.stopped}")
+            figures: dict[str, Any] = {"ledger": ledger.to_json(), "training": asdict(result)}
+            if forecast := find_forecast(line.store, inputs):
+                figures["forecast"] = score(forecast, figures["training"])
             return {"adapter": made[0]}, figures
 
-        return self.line.stages.do("train", inputs, 1, body)
+        return line.stages.do("train", inputs, 1, body)
+
+    def train_inputs(self) -> dict[str, str]:
+        """Hashes of everything that the trained adapter depends on."""
+        line, config = self.line, self.line.config
+        sections = (config.adapter, config.train, config.preference, config.rl, config.guard)
+        inputs = {
+            "rows": line.stages.artefact(line.done["data"], "rows").hash,
+            "base": line.files.hash,
+            "train": content_hash([section.model_dump(mode="json") for section in sections]),
+            "seed": str(config.data.seed),
+            "quant": config.export.quant,
+            "code": source_hash("train", "models", "tasks", "export"),
+        }
+        if config.train.start:
+            inputs["start"] = line.store.get(config.train.start).hash
+        if config.rl.reward_model:
+            inputs["reward model"] = line.store.get(config.rl.reward_model).hash
+        return inputs
+
+    def job(self, work: Path, adapter: Path, bar: Bar) -> tuple[Job, Ledger]:
+        """What is to be trained, once the data stage is done; `work` holds its checkpoints."""
+        line, config = self.line, self.line.config
+        start = line.store.get(config.train.start) if config.train.start else None
+        judge = line.store.get(config.rl.reward_model) if config.rl.reward_model else None
+        rows = lessons.recall(line.stages.artefact(line.done["data"], "rows").path, config)
+        # Checked again here: this is where a leak would do its harm.
+        check_leaks(lessons.questions(rows), line.holdout, config.data.near_match)
+        examples, ledger = self._examples(rows, bar)
+        job = Job(
+            base=line.base,
+            base_hash=line.files.hash,
+            examples=examples,
+            config=config,
+            work=work,
+            adapter=adapter,
+            supervised_share=ledger.supervised_share,
+            start=start.path if start else None,
+            guards=self._guards(work, rows),
+            rounding=self._rounding(),
+            reward_model=judge.path if judge else None,
+        )
+        return job, ledger
+
+    def _examples(self, rows: Sequence[Any], bar: Bar) -> tuple[list[Example], Ledger]:
+        line, config = self.line, self.line.config
+        tokenizer = load_tokenizer(line.base)
+        if config.train.objective in lessons.ONLINE:
+            return questions_of(tokenizer, line.suite, rows, config)
+        cut = ChoiceCut(tokenizer, line.suite, config.train.choice_cut, config.data.seed)
+        examples, ledger = examples_of(config.train.objective, tokenizer, rows, config, cut=cut)
+        if not config.guard.replay:
+            return examples, ledger
+        if config.train.objective != "sft":
+            raise ConfigError(
+                f"replay is mixed into sft, not {config.train.objective}",
+                where="guard.replay",
+                fix="set it to 0",
+            )
+        bar.update(0, "the base writes what is replayed")
+        count = replay_count(len(examples), config.guard.replay)
+        return mix_replay(examples, ledger, self._replayed(count), config)
+
+    def _replayed(self, count: int, use: Literal["replay", "probe"] = "replay") -> list[ReplayRow]:
+        line = self.line
+        return replay_rows(
+            line.base,
+            load_tokenizer(line.base),
+            count,
+            line.config.data.seed,
+            line.workspace.path("work", "replay"),
+            base_hash=line.files.hash,
+            use=use,
+        )
+
+    def _guards(self, work: Path, rows: Sequence[Any]) -> list[Guard]:
+        line, config = self.line, self.line.config
+        development = None
+        if config.guard.patience:
+            found = lessons.development(config, line.suite, line.holdout)
+            tokenizer = load_tokenizer(line.base)
+            examples, _ = examples_of(config.train.objective, tokenizer, found.rows, config)
+            development = DevelopmentSet(found.figures["items"], examples)
+        probe = self._replayed(PROBED, "probe") if config.guard.probe else []
+        online = config.train.objective in lessons.ONLINE
+        return chosen_guards(
+            config, work, probe=probe, development=development, items=rows if online else ()
+        )
 
     def _rounding(self) -> Rounding:
         """What the export will do to each weight."""
         line = self.line
         layers = json.loads((line.base / "config.json").read_text("utf-8"))["num_hidden_layers"]
         return Rounding(line.config.export.quant, layers)
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the rows: {error.strerror}",
+            where=f"train.data: {path}",
+            fix="name a readable JSON-lines file",
+        ) from error
+
+
+def _seen(point: Any) -> str:
+    """What the progress bar says of a step."""
+    if "reward" in point.metrics:
+        return f"reward {point.metrics['reward']:.3f}"
+    return f"loss {point.loss:.3f}, {point.tokens_per_second:.0f} tokens/s"

@@ -19,6 +19,7 @@ from denizen.evaluate.report import (
     Training,
     TrainingPoint,
 )
+from denizen.evaluate.report.rails import guard_rails
 from denizen.evaluate.stats import wilson
 from denizen.evm import certificate
 from denizen.project import Artefact, source_hash
@@ -53,6 +54,7 @@ def report_data(line: MainLine, verdict: GateVerdict, gguf: Artefact, seconds: f
         systems=systems,
         examples=pick_examples(base, shipped),
         training=_training(line),
+        rails=guard_rails(line.done["train"].figures["training"]),
         ledger=_ledger(line),
         quantisation=_quantisation(line, verdict, merged, shipped, gguf),
         parity=_parity(line),
@@ -88,6 +90,9 @@ def _training(line: MainLine) -> Training:
 def _ledger(line: MainLine) -> tuple[LedgerRow, ...]:
     ledger = line.done["train"].figures["ledger"]
     kept = ledger["tokens_kept"]
+    replayed = (
+        LedgerRow("rows replayed", ledger.get("replayed_rows", 0), "rows", note="the base's own"),
+    )
     return (
         LedgerRow("rows in", ledger["rows_in"], "rows"),
         LedgerRow("rows dropped", ledger["rows_dropped"], "rows"),
@@ -96,6 +101,7 @@ def _ledger(line: MainLine) -> tuple[LedgerRow, ...]:
         LedgerRow("forced by the grammar", ledger["forced"], note="answer tokens not trained on"),
         LedgerRow("truncated", ledger["truncated"], note="rows are never cut in silence"),
         LedgerRow("dropped", ledger["dropped"]),
+        *(replayed if ledger.get("replayed_rows") else ()),
     )
 
 

@@ -126,6 +126,11 @@ class PreferenceConfig(Section):
 
     beta: float = Field(0.1, gt=0, description="strength of the pull to the reference (dpo, kto)")
     orpo_weight: float = Field(0.1, gt=0, description="orpo: weight of the odds ratio (lambda)")
+    orpo_prompt: bool = Field(
+        False, description="orpo: learn the prompt's tokens too, as TRL has it (the paper does not)"
+    )
+    desirable_weight: float = Field(1.0, ge=0, description="kto: weight of answers marked good")
+    undesirable_weight: float = Field(1.0, ge=0, description="kto: weight of answers marked bad")
 
 
 class RLConfig(Section):
@@ -137,10 +142,17 @@ class RLConfig(Section):
     temperature: float = Field(1.0, gt=0, le=5, description="sampling temperature")
     max_new_tokens: int = Field(96, ge=1, description="longest sampled answer in tokens")
     clip: float = Field(0.2, gt=0, lt=1, description="range of the probability ratio")
+    loss: Literal["grpo", "dapo", "dr_grpo"] = Field(
+        "grpo", description="grpo: mean over answers, over all tokens, or over a constant"
+    )
     kl: float = Field(0.0, ge=0, description="weight of the KL to the reference")
     grammar: bool = Field(True, description="sample under each question's grammar")
     rollouts: Literal["auto", "transformers", "llama.cpp"] = Field(
-        "auto", description="what samples; auto: the faster one here"
+        "auto",
+        description="what samples; auto: the trainer's own, or llama.cpp for few free answers",
+    )
+    rollout_weights: Literal["f32", "f16", "q8_0"] = Field(
+        "f16", description="type of the weights llama.cpp samples with; q8_0 is faster, less exact"
     )
     curriculum: bool = Field(True, description="draw questions by difficulty and solve rate")
     reward_model: str = Field(
@@ -152,8 +164,11 @@ class GuardConfig(Section):
     """What watches a run and stops it with advice."""
 
     probe: bool = Field(False, description="measure forgetting on the base's own text at each save")
+    forgetting_limit: float = Field(
+        1.0, ge=0, description="nats a token the base's own text may lose (probe); 0: no limit"
+    )
     replay: float = Field(
-        0.0, ge=0, lt=1, description="share of rows that replay the base's own answers"
+        0.0, ge=0, le=0.9, description="share of rows that replay the base's own answers"
     )
     patience: int = Field(
         0, ge=0, description="saves without a better development loss before stopping; 0: never"
@@ -169,6 +184,9 @@ class ScaleConfig(Section):
     processes: int = Field(1, ge=1, description="processes that train together")
     backend: Literal["ddp", "fsdp2", "deepspeed"] = Field(
         "ddp", description="how weights are shared among them"
+    )
+    zero_stage: Literal[2, 3] = Field(
+        2, description="deepspeed: 2 shards gradients and optimiser, 3 the weights too"
     )
 
 

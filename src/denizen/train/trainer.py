@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from denizen.train.checkpoints import TrainingPoint, earlier_points
 from denizen.train.guards import Guard
 from denizen.train.methods.base import Example, Objective
+from denizen.train.scale import agreed, part_of, part_weight, route_losses, share
 from denizen.train.tripwires import check_gradients, check_loss
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Hooks:
     fused: FusedLora | None = None
     rounding: Callable[[str, torch.Tensor], torch.Tensor] | None = None
     rounded_from: int = 0
+    optimiser: tuple[type, dict[str, Any]] | None = None
     stopped: str = ""
 
 
@@ -67,8 +69,14 @@ def make_trainer(
             bare = self.accelerator.unwrap_model(model)
             with torch.no_grad():
                 inputs = objective.before(bare, inputs, self.state.global_step)
-            loss, watch.metrics = objective.loss(bare, inputs, num_items_in_batch)
-            watch.loss = float(loss.detach())
+            if processes == 1:
+                loss, watch.metrics = objective.loss(bare, inputs, num_items_in_batch)
+                watch.loss = float(loss.detach())
+            else:
+                rows = len(batches[self.state.global_step][rank::processes])
+                weight = part_weight(objective, inputs, rows)
+                step = model(recipe=(inputs, weight or None))
+                loss, watch.loss, watch.metrics = share(self.accelerator, weight, *step)
             check_loss(watch.loss, self.state.global_step + 1)
             watch.tokens += sum(v.numel() for k, v in inputs.items() if k.endswith("input_ids"))
             return (loss, None) if return_outputs else loss
@@ -76,10 +84,11 @@ def make_trainer(
         def get_train_dataloader(self) -> Any:
             loader = torch.utils.data.DataLoader(
                 examples,
-                batch_sampler=batches,
+                batch_sampler=part_of(batches, rank, processes),
                 collate_fn=objective.collate,
             )
-            return self.accelerator.prepare(loader)
+            # Of many processes each has its own part already; accelerate would deal it out again.
+            return self.accelerator.prepare(loader) if processes == 1 else loader
 
     class Watch(TrainerCallback):  # type: ignore[misc]
         """Sees each step: tripwires, guards and the curve."""
@@ -97,7 +106,12 @@ def make_trainer(
                 hooks.fused.round_to(hooks.rounding)
 
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.norm = check_gradients(trainable, state.global_step + 1)
+            if trainer.is_deepspeed_enabled:
+                self.norm = float(trainer.deepspeed.get_global_grad_norm())
+            else:
+                idle = self.metrics.get("zero_advantage") == 1
+                step = state.global_step + 1
+                self.norm = check_gradients(model.parameters(), step, idle=idle)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             point = TrainingPoint(
@@ -109,21 +123,33 @@ def make_trainer(
                 {k: round(float(v), 5) for k, v in self.metrics.items()},
             )
             trainer.points.append(point)
-            with curve.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(point)) + "\n")
+            if rank == 0:
+                with curve.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(point)) + "\n")
             hooks.on_step(state.global_step, state.max_steps, point)
-            self._ask(control, [guard.after_step(point) for guard in hooks.guards])
+            self._ask(control, lambda guard: guard.after_step(point))
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self._ask(control, [g.at_save(model, state.global_step) for g in hooks.guards])
+            if hooks.fused is not None and hooks.guards:
+                # A folded copy that sampling kept is of the weights before this step.
+                hooks.fused.refresh()
+            self._ask(control, lambda guard: guard.at_save(model, state.global_step))
 
-        def _ask(self, control: Any, reasons: list[str | None]) -> None:
-            for reason in filter(None, reasons):
+        def _ask(self, control: Any, ask: Callable[[Guard], str | None]) -> None:
+            # One process asks: guards may write.
+            reasons = [ask(guard) for guard in hooks.guards] if rank == 0 else []
+            reason = next(filter(None, reasons), None)
+            if processes > 1 and hooks.guards:
+                reason = agreed(reason)
+            if reason:
                 hooks.stopped = hooks.stopped or reason
                 control.should_training_stop = True
 
-    trainable = [p for p in model.parameters() if p.requires_grad]
+    rank, processes = arguments.process_index, arguments.world_size
+    if processes > 1:
+        route_losses(model, objective)
     watch = Watch()
+    trained = [(p, p.data) for p in model.parameters() if p.requires_grad]
     trainer = RecipeTrainer(
         model=model,
         args=arguments,
@@ -131,10 +157,14 @@ def make_trainer(
         train_dataset=Dataset.from_list([{"input_ids": [0], "labels": [0]}]),
         processing_class=tokenizer,
         callbacks=[watch],
+        optimizer_cls_and_kwargs=hooks.optimiser,
     )
+    # Over a 4-bit base TRL rounds the adapter to bf16: its start, and each small update after it.
+    for parameter, value in trained:
+        parameter.data = value.to(parameter.device)
     for noisy in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(noisy)
     curve = Path(arguments.output_dir) / "curve.jsonl"
     curve.parent.mkdir(parents=True, exist_ok=True)
-    trainer.points = earlier_points(curve)
+    trainer.points = earlier_points(curve) if rank == 0 else []
     return trainer

@@ -19,6 +19,7 @@ class SupervisedFineTuning(Offline):
     """Rows with a mask of what is learnt."""
 
     name, title, rate = "sft", "supervised fine-tuning", 1.0
+    mean_over = "tokens"
 
     def __init__(self, config: Config) -> None:
         self._share = config.train.shortcuts

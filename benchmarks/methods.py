@@ -1,0 +1,271 @@
+"""Every training method on the same data with the same budget: one JSON each, and a plot.
+
+Contract: methods that learn from answers start at the base and see the same rows once; those that
+learn from preferences or rewards start at the LoRA adapter those rows gave, and get as many
+seconds as it took.  Quality is exact answers on the dev split (never the holdout), forgetting the
+change on the general questions and sentences; time, peak memory and size are of the very run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROWS, ITEMS = 240, 96
+ADAPTERS = (
+    "lora",
+    "rslora",
+    "qlora",
+    "dora",
+    "mora",
+    "full",
+    "galore",
+    "apollo",
+    "prefix",
+    "prompt",
+)
+OBJECTIVES = ("pretrain", "dpo", "orpo", "kto", "reward", "rloo", "ppo", "grpo")
+# RLHF: the reward model of this comparison judges, instead of the verifier.
+CHAINED = {"rlhf": ("rloo", "reward")}
+FOLDER = Path(__file__).with_name("results") / "methods"
+
+
+def measure(workspace: Path) -> dict[str, Any]:
+    """Run all that are not in `workspace` yet; the summary has one line a method."""
+    place = workspace / "methods"
+    place.mkdir(parents=True, exist_ok=True)
+    found: dict[str, dict[str, Any]] = {}
+    for name in ("base", *ADAPTERS, *OBJECTIVES, *CHAINED):
+        record = place / f"{name}.json"
+        if not record.exists():
+            _run(name, place)
+        found[name] = json.loads(record.read_text("utf-8"))
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / record.name).write_text(json.dumps(found[name], indent=1) + "\n", "utf-8")
+    draw(found, FOLDER / "methods.png")
+    keys = ("quality", "general", "drift", "seconds", "peak_memory_gib", "size_mib")
+    return {
+        "rows": ROWS,
+        "items": ITEMS,
+        "methods": {name: {k: found[name].get(k) for k in keys} for name in found},
+    }
+
+
+def _run(name: str, place: Path) -> None:
+    print(f"  {name} ...", file=sys.stderr)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.methods", name, str(place)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+
+
+def _settings(name: str, place: Path) -> Any:
+    """The configuration of a method; everything not named here is the default of all."""
+    from denizen.project.config import parse_config
+
+    adapter = {"rslora": "{method: lora, rslora: true}"}.get(name, f"{{method: {name}}}")
+    if name in ADAPTERS:
+        return parse_config(f"adapter: {adapter}\ndata: {{rows: {ROWS}}}")
+    objective = CHAINED.get(name, (name,))[0]
+    return parse_config(f"train: {{objective: {objective}}}\ndata: {{rows: {ROWS}}}")
+
+
+def _child(name: str, place: Path) -> dict[str, Any]:
+    """Train one method, score it, and write its record."""
+    import torch
+    import transformers
+
+    from denizen.data import load_holdout
+    from denizen.improve import lessons
+    from denizen.models import SYSTEM, checkpoint, ensure, find_model, load_tokenizer
+    from denizen.project.machine import cores, facts, peak_rss_bytes
+    from denizen.tasks import CORE, suite_of
+    from denizen.train import ChoiceCut, Job, examples_of, fine_tune, questions_of
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(cores())
+    files = ensure(find_model("smollm2-135m-instruct"))
+    base, suite = checkpoint(files), suite_of("core")
+    record: dict[str, Any] = {"method": name, "rows": ROWS, "items": ITEMS, "machine": facts()}
+    folder = place / name
+    config = _settings(name, place)
+    if name != "base":
+        tokenizer = load_tokenizer(base)
+        rows = lessons.collect(config, suite, load_holdout(CORE)).rows
+        objective = config.train.objective
+        guards: list[Any] = []
+        if objective in lessons.ONLINE:
+            examples, ledger = questions_of(tokenizer, suite, rows, config)
+        else:
+            cut = ChoiceCut(tokenizer, suite, config.train.choice_cut)
+            examples, ledger = examples_of(objective, tokenizer, rows, config, cut=cut)
+        from_base = name in ADAPTERS or name in ("pretrain", "reward")
+        if not from_base:
+            spent = json.loads((place / "lora.json").read_text("utf-8"))["seconds"]
+            guards.append(Deadline(spent))
+        began, used = time.monotonic(), time.process_time()
+        result = fine_tune(
+            Job(
+                base=base,
+                base_hash=files.hash,
+                examples=examples,
+                config=config,
+                work=place / f"{name}-work",
+                adapter=folder,
+                supervised_share=ledger.supervised_share,
+                start=None if from_base else place / "lora",
+                guards=guards,
+                reward_model=place / CHAINED[name][1] if name in CHAINED else None,
+            )
+        )
+        record |= {
+            "seconds": round(time.monotonic() - began, 1),
+            "cpu_seconds": round(time.process_time() - used, 1),
+            "steps": len(result.points),
+            "trainable": result.trainable,
+            "peak_memory_gib": round(peak_rss_bytes() / 2**30, 2),
+            "size_mib": round(sum(f.stat().st_size for f in folder.iterdir()) / 2**20, 1),
+            "first_loss": result.points[0].loss,
+            "last_loss": result.points[-1].loss,
+            "stopped": result.stopped,
+            "curve": [[p.step, p.loss, p.metrics.get("reward")] for p in result.points],
+        }
+    if name == "reward":
+        record |= _ranking(base, folder, suite, SYSTEM)
+    else:
+        record |= _score(base, None if name == "base" else folder, suite, place)
+    return record
+
+
+class Deadline:
+    """A guard that ends a run when its seconds are spent."""
+
+    name = "deadline"
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._began = seconds, time.monotonic()
+
+    def after_step(self, point: Any) -> str | None:
+        """The reason, once the time is over."""
+        over = time.monotonic() - self._began > self._seconds
+        return f"{self._seconds:.0f} s are spent" if over else None
+
+    def at_save(self, model: Any, step: int) -> str | None:
+        """Saves are of no concern."""
+        return None
+
+    def at_end(self, model: Any) -> None:
+        """Nothing to put back."""
+
+    def summary(self) -> dict[str, Any]:
+        """The budget."""
+        return {"seconds": self._seconds}
+
+
+def _ranking(base: Path, folder: Path, suite: Any, system: str) -> dict[str, Any]:
+    """How often a reward model puts the right answer of a dev item above a near miss."""
+    from denizen.data import load_holdout
+    from denizen.data.preferences import build_pairs
+    from denizen.tasks import CORE
+    from denizen.train.methods.reward import load_reward
+
+    model = load_reward(base, folder)
+    pairs, _ = build_pairs(ITEMS, 5, load_holdout(CORE), suite=suite, split="dev", system=system)
+    right = model([[*p.prompt, *p.chosen] for p in pairs])
+    wrong = model([[*p.prompt, *p.rejected] for p in pairs])
+    share = sum(a > b for a, b in zip(right, wrong, strict=True)) / len(pairs)
+    return {"quality": round(share, 4), "quality_is": "pairs ranked rightly"}
+
+
+def _score(base: Path, folder: Path | None, suite: Any, place: Path) -> dict[str, Any]:
+    """Exact answers on dev items and the general questions, with the adapter in place."""
+    from denizen.data import load_holdout
+    from denizen.data.build import draw_items
+    from denizen.evaluate import GeneralScores, compare_general, score_general
+    from denizen.evaluate.forgetting import score_with
+    from denizen.models import Generator, conversation, load_tokenizer, render_prompt
+    from denizen.models.adapters import load_trained
+    from denizen.models.prompt_learning import is_prompt_learning
+    from denizen.tasks import CORE, verify
+
+    tokenizer = load_tokenizer(base)
+    model = load_trained(base, folder)
+    items, _ = draw_items(ITEMS, 5, load_holdout(CORE), suite=suite, split="dev")
+    prompts = [render_prompt(tokenizer, conversation(i.prompt)) for i in items]
+    grammars = [suite.grammar(i.prompt) for i in items]
+    answers = Generator(model, tokenizer).answer(prompts, grammars)
+    ok = [verify(i, a).ok for i, a in zip(items, answers, strict=True)]
+    if is_prompt_learning(model):
+        # Its forward takes no cache of ours: one option at a time, through the training loss.
+        general = score_with(lambda p, c: _loglikelihood(model, p, c), tokenizer)
+    else:
+        general = score_general(model, tokenizer)
+    found = {
+        "quality": round(sum(ok) / len(ok), 4),
+        "right": ok,
+        "general": round(sum(general.ok) / len(general.ok), 4),
+        "general_scores": general.to_dict(),
+    }
+    if folder is not None:
+        before = json.loads((place / "base.json").read_text("utf-8"))["general_scores"]
+        change = compare_general(GeneralScores.from_dict(before), general)
+        found["drift"] = round(change.drift.value, 4)
+    return found
+
+
+def _loglikelihood(model: Any, prompt: Any, continuation: Any) -> float:
+    import torch
+
+    from denizen.train.loss import supervised_logps
+
+    ids = torch.tensor([[*prompt, *continuation]])
+    labels = ids.clone()
+    labels[:, : len(prompt)] = -100
+    with torch.inference_mode():
+        return float(supervised_logps(model, ids, labels).values.sum())
+
+
+def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
+    """Quality against forgetting, a point a method: colour is time, area peak memory."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = {n: r for n, r in found.items() if "drift" in r}
+    figure, axes = plt.subplots(figsize=(9, 6), constrained_layout=True)
+    points = axes.scatter(
+        [r["drift"] for r in shown.values()],
+        [100 * r["quality"] for r in shown.values()],
+        s=[60 * r["peak_memory_gib"] for r in shown.values()],
+        c=[r["seconds"] for r in shown.values()],
+        cmap="viridis_r",
+        alpha=0.85,
+    )
+    for name, record in shown.items():
+        axes.annotate(
+            name, (record["drift"], 100 * record["quality"]), (6, 5), textcoords="offset points"
+        )
+    axes.axhline(100 * found["base"]["quality"], linestyle=":", color="grey", label="base")
+    axes.set_xlabel("change of general text's log-probability, nats a token (0: nothing forgotten)")
+    axes.set_ylabel(f"exact answers on {ITEMS} dev items, %")
+    axes.legend(loc="lower right")
+    figure.colorbar(points, label="seconds of training")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    made = _child(sys.argv[1], Path(sys.argv[2]))
+    (Path(sys.argv[2]) / f"{sys.argv[1]}.json").write_text(json.dumps(made), "utf-8")
