@@ -103,15 +103,15 @@ def test_holdout_row_in_training_data_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from denizen.data import load_holdout, to_row
-    from denizen.improve import learning
+    from denizen.improve import lessons
 
-    build = learning.build_rows
+    build = lessons.build_rows
 
     def leaky(*args: object, **kwargs: object) -> object:
         rows, report = build(*args, **kwargs)
         return [*rows, to_row(load_holdout()[0], "s")], report
 
-    monkeypatch.setattr(learning, "build_rows", leaky)
+    monkeypatch.setattr(lessons, "build_rows", leaky)
     place = Workspace.open(tmp_path)
     with pytest.raises(LeakError, match="with the holdout"):
         run_mainline(place, settings(), until="train", quiet=True)
@@ -129,10 +129,10 @@ from denizen.project.config import parse_config
 from denizen.train import trainer
 MODELS["tiny"] = ModelEntry("tiny", "llama", 100000, "Apache-2.0", 4096, "org/tiny", "main")
 check = trainer.check_gradients
-def dying(parameters, step):
+def dying(parameters, step, **settings):
     if step == 4:
         os.kill(os.getpid(), getattr(signal, sys.argv[4]))
-    return check(parameters, step)
+    return check(parameters, step, **settings)
 trainer.check_gradients = dying
 run_mainline(Workspace.open(sys.argv[1]), parse_config(sys.argv[2]), until="train", quiet=True)
 """

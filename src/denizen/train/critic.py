@@ -60,7 +60,7 @@ class Critic:
 
         with torch.enable_grad():
             loss = (value_loss(self(hidden), before, returns, clip) * weights).sum()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         return float(loss.detach())
 
     def step(self) -> None:

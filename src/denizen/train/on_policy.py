@@ -117,7 +117,8 @@ class OnPolicy(Offline):
     def loss(self, model: Any, batch: dict[str, Any], count: Any) -> StepLoss:
         """The step's loss; the gradients of all parts but the last are taken here."""
         rollout: Rollout = batch["rollout"]
-        parts = parts_of(rollout.groups, self.config.train.batch_tokens, plain(model).device)
+        train, device = self.config.train, plain(model).device
+        parts = parts_of(rollout.groups, train.batch_tokens, device, share=train.shortcuts)
         metrics = {**rollout.metrics, "clipped": 0.0, "gap": 0.0}
         if not parts:
             return StepLoss(_nothing(model), metrics)

@@ -13,6 +13,8 @@ from denizen.train.emit.plan import LORA, PROJECTED, Plan, document, json_lines,
 from denizen.train.emit.rows import Turns, single_turn
 from denizen.train.launch import deepspeed_settings
 
+_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
+
 
 def write(plan: Plan) -> tuple[dict[str, str], list[str]]:
     """File name -> text, and what differs in this tool alone."""
@@ -36,6 +38,8 @@ def write(plan: Plan) -> tuple[dict[str, str], list[str]]:
 
 
 def _adapter(plan: Plan, notes: list[str]) -> dict[str, Any]:
+    import torch
+
     adapter, targets = plan.config.adapter, plan.targets
     if adapter.method in LORA and targets:
         four = adapter.method == "qlora" and adapter.bits == 4
@@ -53,6 +57,12 @@ def _adapter(plan: Plan, notes: list[str]) -> dict[str, Any]:
             "peft_use_rslora": adapter.rslora,
             "peft_use_dora": adapter.method == "dora",
         }
+        if not torch.cuda.is_available():
+            # Left unset Axolotl switches these on, even where Triton cannot run.
+            settings |= dict.fromkeys(_KERNELS, False)
+            notes.append(
+                f"{', '.join(_KERNELS)} are off, as no GPU is here: remove those lines on one"
+            )
         if targets.layers is not None:
             settings["peft_layers_to_transform"] = targets.layers
         if targets.ranks:

@@ -21,7 +21,6 @@ class DirectPreference(Scored):
 
     name, title, rate = "dpo", "direct preference optimisation", 0.1
     mean_over = "rows"
-    mean_over = "rows"
 
     def __init__(self, config: Config) -> None:
         self._beta = config.preference.beta

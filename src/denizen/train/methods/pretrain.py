@@ -22,7 +22,6 @@ class Pretraining(Offline):
 
     name, title, rate = "pretrain", "continual pre-training", 0.3
     mean_over = "tokens"
-    mean_over = "tokens"
 
     def __init__(self, config: Config) -> None:
         """Nothing to set."""

@@ -31,7 +31,6 @@ class RewardModelling(Offline):
 
     name, title, rate = "reward", "reward modelling", 0.3
     mean_over = "rows"
-    mean_over = "rows"
 
     def __init__(self, config: Config) -> None:
         self._share = config.train.shortcuts

@@ -94,18 +94,22 @@ def distinct(group: Sequence[Sample]) -> list[Row]:
     return [Row(group[numbers[0]], tuple(numbers)) for numbers in members.values()]
 
 
-def parts_of(groups: Sequence[Sequence[Row]], budget: int, device: torch.device) -> list[Part]:
-    """Parts of at most `budget` padded tokens (one row at least), longest rows first."""
-    return [Part(rows, device) for group in groups for rows in _cut(group, budget)]
+def parts_of(
+    groups: Sequence[Sequence[Row]], budget: int, device: torch.device, *, share: bool
+) -> list[Part]:
+    """Parts of at most `budget` padded tokens (one row at least), longest rows first.
+
+    With `share` the prompt of a part counts once, as it goes through the model once.
+    """
+    return [Part(rows, device) for group in groups for rows in _cut(group, budget, share)]
 
 
-def _cut(group: Sequence[Row], budget: int) -> Iterator[list[Row]]:
-    def length(row: Row) -> int:
-        return len(row.sample.prompt.ids) + row.sample.choices[-1] + 1
-
+def _cut(group: Sequence[Row], budget: int, share: bool) -> Iterator[list[Row]]:
     rows: list[Row] = []
-    for row in sorted(group, key=length, reverse=True):
-        if rows and (len(rows) + 1) * length(rows[0]) > budget:
+    for row in sorted(group, key=lambda row: row.sample.choices[-1], reverse=True):
+        prompt, longest = len(row.sample.prompt.ids), (rows or [row])[0].sample.choices[-1] + 1
+        count = len(rows) + 1
+        if rows and count * longest + prompt * (1 if share else count) > budget:
             yield rows
             rows = []
         rows.append(row)

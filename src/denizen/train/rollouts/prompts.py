@@ -71,7 +71,7 @@ def questions_of(
 def prompt_batches(count: int, config: Config) -> list[list[int]]:
     """`rl.prompts` questions a step in shuffled order, each batch `rl.updates` times."""
     batches = []
-    size = min(config.rl.prompts, count)
+    size = max(1, min(config.rl.prompts, count))
     for epoch in range(config.train.epochs):
         order = list(range(count))
         random.Random(f"{config.data.seed}|{epoch}").shuffle(order)
