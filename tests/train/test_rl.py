@@ -504,33 +504,26 @@ def test_groups_of_equal_rewards_cost_no_pass(tiny: Path, tmp_path: Path) -> Non
         return forward(*args, **kwargs)
 
     model.get_base_model().model.forward = counted
-    step = objective.loss(model, batch, None)
-    step.loss.backward()
-    learnt = gradients(model)
-    idle = replace(rollout, groups=((), (), (), ()))
-    passes = len(seen)
-    nothing = objective.loss(model, {"rollout": idle}, None).loss
-    assert passes == 2 * 2 and len(seen) == passes  # a shared prompt and its rows, twice
+    objective.loss(model, batch, None).loss.backward()
+    learnt, passes = gradients(model), len(seen)
+    assert passes == 2 * 2  # a shared prompt and its rows, twice
+    # The same answers, all of them as rows.
+    ask = [e.fields["prompt"] for e in examples(tiny)]
+    every = TransformersSampler(load_tokenizer(tiny)).sample(model, ask, 8, 1.0, 6, 1_000_003)
+    graded = [reward([s.prompt.item for s in group], [s.text for s in group]) for group in every]
+    rewards = torch.tensor([[g.total for g in group] for group in graded]).double()
+    whole = objective.credit(rewards, [distinct(group) for group in every])
     model.zero_grad()
-    nothing.backward()
-    assert float(nothing) == 0.0 and float(gradients(model).abs().max()) == 0.0
-    sampler = TransformersSampler(load_tokenizer(tiny))
-    whole = []
-    for group in sampler.sample(
-        model, [e.fields["prompt"] for e in examples(tiny)], 8, 1.0, 6, 1_000_003
-    ):
-        whole.append(distinct(group))
-    grades = [reward([s.sample.prompt.item for s in g], [s.sample.text for s in g]) for g in whole]
-    rewards = torch.tensor(
-        [
-            [next(x.total for r, x in zip(g, gr, strict=True) if m in r.members) for m in range(8)]
-            for g, gr in zip(whole, grades, strict=True)
-        ]
-    )
-    model.zero_grad()
-    every = replace(rollout, groups=tuple(map(tuple, objective.credit(rewards.double(), whole))))
-    objective.loss(model, {"rollout": every}, None).loss.backward()
+    full = replace(rollout, groups=tuple(map(tuple, whole)))
+    objective.loss(model, {"rollout": full}, None).loss.backward()
     assert float((gradients(model) - learnt).norm() / learnt.norm()) < 1e-5
+    # A step without any row has a loss and a gradient of zero, and no pass.
+    passes = len(seen)
+    model.zero_grad()
+    nothing = objective.loss(model, {"rollout": replace(rollout, groups=((),) * 4)}, None).loss
+    nothing.backward()
+    assert len(seen) == passes
+    assert float(nothing) == 0.0 and float(gradients(model).abs().max()) == 0.0
 
 
 class Skewed:
@@ -550,9 +543,9 @@ class Skewed:
 
 
 @pytest.mark.parametrize(
-    ("gap", "weight"), [(0.3, math.exp(0.3)), (-0.3, math.exp(-0.3)), (2.0, 2.0)]
+    ("gap", "weight", "updates"),
+    [(0.3, math.exp(0.3), 1), (-0.3, math.exp(-0.3), 2), (2.0, 2.0, 1)],
 )
-@pytest.mark.parametrize("updates", [1, 2])
 def test_another_engine_is_weighted_by_truncated_importance(
     tiny: Path, tmp_path: Path, gap: float, weight: float, updates: int
 ) -> None:
@@ -739,17 +732,17 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
 
 @pytest.mark.slow
 def test_grpo_lifts_a_real_family(tmp_path: Path) -> None:
-    """SmolLM2-135M on twelve questions of one family, from the base: reward before and after."""
+    """SmolLM2-135M on twelve questions of one family, from the base: the last reward and the first."""
     from denizen.models import checkpoint, ensure, find_model
 
     base = checkpoint(ensure(find_model("smollm2-135m-instruct")))
     suite = suite_of("v2_quote,fee_apr")
     items = [suite.families["fee_apr"].generate(seed, "train") for seed in range(12)]
-    settings = config("grpo", epochs=5, steps=12, group=8, prompts=4, max_new_tokens=96)
+    settings = config("grpo", epochs=3, steps=8, group=8, prompts=3, max_new_tokens=96)
     rows = rl_examples(load_tokenizer(base), suite, items)
     job = Job(base, "hash", rows, settings, tmp_path / "work", tmp_path / "adapter")
     rewards = [p.metrics["reward"] for p in fine_tune(job).points]
-    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.15
+    assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.15
 
 
 def test_find_objective_makes_each() -> None:
