@@ -69,18 +69,20 @@ def _child(mode: str, adapter: Path) -> dict[str, Any]:
     items = policy.questions(QUESTIONS * STEPS)
     with tempfile.TemporaryDirectory() as folder:
         run = _trl if mode == "trl" else _ours
-        steps, sampling, rewards = run(mode, items, adapter, Path(folder))
+        steps, sampling, rewards, equal = run(mode, items, adapter, Path(folder))
     # The first step warms up: threads, tables and pages.
     return {
         "seconds": round(statistics.median(steps[1:]), 2),
         "steps": [round(s, 2) for s in steps],
         "sampling": round(statistics.median(sampling[1:]), 2),
         "reward": round(statistics.mean(rewards), 3),
+        "equal_groups": round(statistics.mean(equal), 3),
         "peak_memory_gib": round(peak_rss_bytes() / 2**30, 2),
     }
 
 
-Figures = tuple[list[float], list[float], list[float]]
+# Of each step: seconds, seconds of sampling, mean reward, share of groups with equal rewards.
+Figures = tuple[list[float], list[float], list[float], list[float]]
 
 
 def _ours(mode: str, items: list[Any], adapter: Path, folder: Path) -> Figures:
@@ -116,16 +118,18 @@ def _ours(mode: str, items: list[Any], adapter: Path, folder: Path) -> Figures:
     _clocked(engine.TransformersSampler, "sample", sampling)
     steps, began = [], time.perf_counter()
     rewards: list[float] = []
+    equal: list[float] = []
 
     def on_step(_: int, __: int, point: Any) -> None:
         nonlocal began
         steps.append(time.perf_counter() - began)
         began = time.perf_counter()
         rewards.append(point.metrics["reward"])
+        equal.append(point.metrics["zero_advantage"])
 
     job = Job(base, "", examples, config, folder / "work", folder / "adapter", start=adapter)
     fine_tune(job, on_step)
-    return steps, sampling, rewards
+    return steps, sampling, rewards, equal
 
 
 def _trl(mode: str, items: list[Any], adapter: Path, folder: Path) -> Figures:
@@ -142,10 +146,13 @@ def _trl(mode: str, items: list[Any], adapter: Path, folder: Path) -> Figures:
     steps: list[float] = []
     sampling: list[float] = []
     rewards: list[float] = []
+    equal: list[float] = []
 
     def reward(completions: list[str], number: list[int], **_: Any) -> list[float]:
         found = [grade.total for grade in verified([items[n] for n in number], completions)]
         rewards.append(statistics.mean(found))
+        groups = [found[at : at + GROUP] for at in range(0, len(found), GROUP)]
+        equal.append(statistics.mean(len(set(group)) == 1 for group in groups))
         return found
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -190,7 +197,7 @@ def _trl(mode: str, items: list[Any], adapter: Path, folder: Path) -> Figures:
     )
     _clocked(type(trainer.model), "generate", sampling)
     trainer.train()
-    return steps, sampling, rewards
+    return steps, sampling, rewards, equal
 
 
 def _clocked(owner: Any, name: str, seconds: list[float]) -> None:

@@ -56,5 +56,5 @@ class Curriculum:
 
     def _weight(self, question: int, progress: float) -> float:
         closed = max(0.0, 1.0 - 2.0 * progress)
-        easy = math.exp2(-closed * (self._difficulties[question] - 1))
+        easy: float = math.exp2(-closed * (self._difficulties[question] - 1))
         return easy * (FLOOR + (1.0 - FLOOR) * self.chance(question))
