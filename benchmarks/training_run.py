@@ -22,6 +22,7 @@ ROWS = 8
 BATCHES = 4
 RANK = 16
 RATE = 1e-4
+MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class Run(NamedTuple):
@@ -86,7 +87,6 @@ def run(what: Run) -> dict[str, Any]:
     from benchmarks.flops import gemm_peak, lora_step
     from denizen.models import checkpoint, ensure, find_model, load_model, load_tokenizer
     from denizen.project.machine import cores, peak_rss_bytes
-    from denizen.train.methods.lora import TARGETS as MODULES
 
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(cores())
@@ -157,15 +157,13 @@ def _ours(
     from denizen.train import recipe
     from denizen.train.allocator import kept_pages
     from denizen.train.fused_lora import FusedLora
-    from denizen.train.methods import find_adapter, find_objective
+    from denizen.train.methods import find_objective
     from denizen.train.trainer import Hooks, make_trainer
 
     config, losses = Config(), list[float]()
     objective = find_objective(config)
-    arguments = recipe._arguments(
-        config, folder, len(batches), "float32", False, find_adapter("lora"), objective
-    )
-    arguments.learning_rate, arguments.lr_scheduler_type = RATE, "constant"
+    arguments = recipe._arguments(config, folder, len(batches), "float32", False, RATE)
+    arguments.lr_scheduler_type = "constant"
     arguments.lr_scheduler_kwargs, arguments.save_strategy = {}, "no"
     arguments.warmup_steps, arguments.adam_beta2 = 0, 0.999
     hooks = Hooks(fused=FusedLora(model), on_step=lambda _, __, point: losses.append(point.loss))

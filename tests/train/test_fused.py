@@ -11,10 +11,10 @@ from torch import Tensor
 from denizen.train.blocks import FEW_TOKENS, FusedBlock
 from denizen.train.fused_lora import FusedLora
 from denizen.train.loss import supervised_logps, supervised_loss
-from denizen.train.methods.lora import TARGETS
 from denizen.train.packing import packable
 
 KINDS = ("llama", "qwen2")
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def make(kind: str, *, seed: int = 0, lora: dict[str, Any] | None = None, **changes: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,17 @@ from denizen.train.rollouts.transformers import TransformersSampler
 
 FEES = 'root ::= "pool " ("aave" | "aero" | "curve") " fee " [0-9]{1,3} "%"'
 LETTERS = 'root ::= "a" | "b" | "c" | "d"'
+
+
+@pytest.fixture(autouse=True)
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Threads only wait for each other in a model this small."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if request.node.get_closest_marker("slow") else 1)
+    yield
+    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -622,17 +633,21 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
 
 @pytest.mark.slow
 def test_grpo_lifts_a_real_family(tmp_path: Path) -> None:
-    """SmolLM2-135M on twelve questions of one family, from the base: the last reward and the first."""
+    """SmolLM2-135M on twelve questions of one family, from the base: the last pass and the first."""
     from denizen.models import checkpoint, ensure, find_model
 
     base = checkpoint(ensure(find_model("smollm2-135m-instruct")))
-    suite = suite_of("v2_quote,fee_apr")
-    items = [suite.families["fee_apr"].generate(seed, "train") for seed in range(12)]
-    settings = config("grpo", epochs=3, steps=8, group=8, prompts=3, max_new_tokens=96)
+    suite = suite_of("core")
+    items = [suite.families["v2_quote"].generate(seed, "train") for seed in range(12)]
+    settings = config("grpo", epochs=3, group=6, prompts=4, max_new_tokens=96, curriculum=False)
+    train = settings.train.model_copy(update={"learning_rate": 1e-3})
+    settings = settings.model_copy(update={"train": train})
     rows = rl_examples(load_tokenizer(base), suite, items)
     job = Job(base, "hash", rows, settings, tmp_path / "work", tmp_path / "adapter")
     rewards = [p.metrics["reward"] for p in fine_tune(job).points]
-    assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.15
+    # Three steps ask all twelve questions once.
+    first, last = sum(rewards[:3]) / 3, sum(rewards[-3:]) / 3
+    assert len(rewards) == 9 and last > first + 0.2
 
 
 def test_find_objective_makes_each() -> None:

@@ -113,7 +113,7 @@ def test_checkpointing_only_when_memory_would_not_do(monkeypatch: pytest.MonkeyP
         hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
         num_attention_heads=9, num_key_value_heads=3, vocab_size=49152,
     )  # fmt: skip
-    need = forecast(config, 134_515_008, 4_884_480, 1600, 0.4)
+    need = forecast(config, 4 * 134_515_008, 4_884_480, 1600, 0.4)
     available = {"bytes": 24 * 2**30}
     monkeypatch.setattr("denizen.train.memory.available_bytes", lambda: available["bytes"])
     assert not need_checkpointing("auto", need) and need_checkpointing("on", need)

@@ -9,7 +9,7 @@ and so is a dataset of which nothing is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from denizen.models import Message, Rendered, render
@@ -25,7 +25,7 @@ class Ledger:
 
     `forced` are answer tokens left out because the decoding grammar leaves no choice there;
     `replayed_*` is what the base model itself wrote (generated, see `train/replay.py`) and is in no
-    other count.
+    other count; `replay` says by what and how it was written.
     """
 
     rows_in: int
@@ -41,6 +41,7 @@ class Ledger:
     replayed_rows: int = 0
     replayed_tokens: int = 0
     replayed_supervised: int = 0
+    replay: dict[str, Any] = field(default_factory=dict)
 
     @property
     def supervised_share(self) -> float:

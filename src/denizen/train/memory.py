@@ -33,14 +33,14 @@ class MemoryForecast:
 
 def forecast(
     config: Any,
-    parameters: int,
+    weights: int,
     trainable: int,
     batch_tokens: int,
     supervised: float,
     *,
     fused: bool = True,
 ) -> MemoryForecast:
-    """Forecast a LoRA step of a Llama-like model of `batch_tokens` distinct tokens, in float32.
+    """Forecast a step of a Llama-like model of `weights` bytes and `batch_tokens` distinct tokens.
 
     `fused` layers keep what `block_functions.py` says, and a chunk of logits exists at a time;
     else a layer keeps its inputs, the norms, q, k, v, the attention's output and four tensors of
@@ -60,7 +60,7 @@ def forecast(
         kept = 6 * hidden + 2 * q + 2 * kv + 4 * inner
         passing, logits, scratch = 0, 3 * logits, 0
     return MemoryForecast(
-        weights=(parameters + scratch) * _FLOAT,
+        weights=weights + scratch * _FLOAT,
         activations=(kept * layers + passing) * batch_tokens * _FLOAT,
         head=logits * _FLOAT,
         optimiser=3 * trainable * _FLOAT,

@@ -19,6 +19,7 @@ from denizen.models import choose_precision, load_model, load_tokenizer
 from denizen.models.adapters import load_adapter
 from denizen.project.config import Config
 from denizen.project.errors import TrainingError
+from denizen.train.allocator import kept_pages
 from denizen.train.bases import check_folder, check_trainable
 from denizen.train.checkpoints import (
     TrainingPoint,
@@ -136,21 +137,25 @@ def run_job(job: Job, on_step: Callable[[int, int, TrainingPoint], None]) -> Tra
         raise TrainingError("the adapter has no weights", where="adapter.rank")
     saves = math.ceil(len(batches) / config.train.save_steps)
     check_space(job.work, job.adapter, job.base, trainable, saves)
+    fused = _fused(model, config.train.shortcuts, precision)
     need = forecast(
         base.config,
-        base.num_parameters(),
+        model.get_memory_footprint(),
         trainable,
         config.train.batch_tokens,
         job.supervised_share,
+        fused=fused is not None,
     )
     checkpointing = need_checkpointing(config.train.checkpointing, need)
-    arguments = _arguments(
-        config, job.work, len(batches), precision, checkpointing, method, objective
-    )
+    if checkpointing and fused is not None:
+        # Fused layers keep what checkpointing is there to drop.
+        fused.remove()
+        fused = None
+    arguments = _arguments(config, job.work, len(batches), precision, checkpointing, rate)
     hooks = Hooks(
         guards=job.guards,
         on_step=on_step,
-        fused=_fused(model, config.train.shortcuts, precision, checkpointing),
+        fused=fused,
         rounding=job.rounding,
         rounded_from=math.ceil(config.train.rounded_from * len(batches)),
         optimiser=method.optimiser(model, config.adapter, arguments) if method.optimiser else None,
@@ -172,7 +177,8 @@ def run_job(job: Job, on_step: Callable[[int, int, TrainingPoint], None]) -> Tra
         for point in trainer.points:
             guard.after_step(point)
     with disk_watched(job.work, job.base, trainable), PeakMeter() as meter:
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        with kept_pages():
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         full = sharded(config)
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if full else None
         if hooks.fused is not None:
@@ -234,10 +240,10 @@ def _wrapped(base: Any, method: Adapter, job: Job) -> Any:
     return load_adapter(base, job.start, trainable=True)
 
 
-def _fused(model: Any, wanted: bool, precision: str, checkpointing: bool) -> Any:
+def _fused(model: Any, wanted: bool, precision: str) -> Any:
     from denizen.train.fused_lora import FusedLora
 
-    if not wanted or precision != "float32" or checkpointing or not hasattr(model, "peft_config"):
+    if not wanted or precision != "float32" or not hasattr(model, "peft_config"):
         return None
     fused = FusedLora(model)
     return fused if fused.layers else None
@@ -249,8 +255,7 @@ def _arguments(
     steps: int,
     precision: str,
     checkpointing: bool,
-    method: Adapter,
-    objective: Objective,
+    rate: float,
 ) -> Any:
     import torch
     from trl import SFTConfig
@@ -260,7 +265,7 @@ def _arguments(
         "output_dir": str(work),
         "max_steps": steps,
         "per_device_train_batch_size": 1,
-        "learning_rate": learning_rate(config, method, objective),
+        "learning_rate": rate,
         "lr_scheduler_type": "warmup_stable_decay",
         "lr_scheduler_kwargs": {
             "num_decay_steps": max(1, round(steps * 0.5)),
@@ -287,4 +292,4 @@ def _arguments(
         "use_cpu": not torch.cuda.is_available(),
         "ddp_find_unused_parameters": False,
     }
-    return SFTConfig(**{**chosen, **method.arguments(config.adapter)})
+    return SFTConfig(**chosen)

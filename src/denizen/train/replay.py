@@ -118,6 +118,7 @@ def mix_replay(
         replayed_rows=len(rows),
         replayed_tokens=sum(len(r.input_ids) for r in rows),
         replayed_supervised=sum(r.written for r in rows),
+        replay=provenance(rows),
     )
 
 

@@ -29,8 +29,8 @@ class Adapter:
 
     `learning_rate` is the peak that suits it in supervised fine-tuning of a small model.
     `wrap(model, settings)` returns the trainable model: a PeftModel, or `model` itself where its
-    own weights are trained (`whole`).  `arguments(settings)` are TrainingArguments of its own;
-    `optimiser(model, settings, TrainingArguments)` is the trainer's `optimizer_cls_and_kwargs`.
+    own weights are trained (`whole`).  `optimiser(model, settings, TrainingArguments)` is the
+    trainer's `optimizer_cls_and_kwargs`.
     `load(folder, settings, precision)` loads the base in a form of its own (quantised).
     A prompt-learning method (`mergeable` False) has no form as plain weights.
     """
@@ -39,7 +39,6 @@ class Adapter:
     title: str
     wrap: Callable[[PreTrainedModel, AdapterConfig], Any]
     learning_rate: float
-    arguments: Callable[[AdapterConfig], dict[str, Any]] = lambda _: {}
     optimiser: Callable[[Any, AdapterConfig, Any], tuple[type, dict[str, Any]]] | None = None
     load: Callable[[Path, AdapterConfig, Precision], PreTrainedModel] | None = None
     whole: bool = False

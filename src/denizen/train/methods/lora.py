@@ -14,8 +14,6 @@ from denizen.project.config import AdapterConfig
 from denizen.train.methods.base import Adapter
 from denizen.train.targets import find_targets
 
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
 
 def lora_config(model: Any, settings: AdapterConfig, **more: Any) -> Any:
     """PEFT's LoraConfig of the settings for `model`; raises ConfigError."""
