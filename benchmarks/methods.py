@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.deadline import Deadline
+
 ROWS, ITEMS = 240, 96
 ADAPTERS = (
     "lora",
@@ -146,31 +148,6 @@ def _child(name: str, place: Path) -> dict[str, Any]:
     else:
         record |= _score(base, None if name == "base" else folder, suite, place)
     return record
-
-
-class Deadline:
-    """A guard that ends a run when its seconds are spent."""
-
-    name = "deadline"
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._began = seconds, time.monotonic()
-
-    def after_step(self, point: Any) -> str | None:
-        """The reason, once the time is over."""
-        over = time.monotonic() - self._began > self._seconds
-        return f"{self._seconds:.0f} s are spent" if over else None
-
-    def at_save(self, model: Any, step: int) -> str | None:
-        """Saves are of no concern."""
-        return None
-
-    def at_end(self, model: Any) -> None:
-        """Nothing to put back."""
-
-    def summary(self) -> dict[str, Any]:
-        """The budget."""
-        return {"seconds": self._seconds}
 
 
 def _ranking(base: Path, folder: Path, suite: Any, system: str) -> dict[str, Any]:

@@ -92,8 +92,8 @@ def run(what: Run) -> dict[str, Any]:
     torch.set_num_threads(cores())
     base = checkpoint(ensure(find_model(what.model)))
     tokenizer = load_tokenizer(base)
-    rows = draw(tokenizer, ROWS * BATCHES)
-    batches = ordered(rows, what.order)[: what.batches + 1]
+    rows = draw(tokenizer, ROWS * BATCHES)[: ROWS * what.batches]
+    batches = ordered(rows, what.order)
     torch.manual_seed(0)
     lora = LoraConfig(
         r=RANK, lora_alpha=2 * RANK, target_modules=list(MODULES), task_type="CAUSAL_LM"

@@ -57,6 +57,24 @@ def test_a_model_to_measure_against_is_not_trained(tmp_path: Path) -> None:
         run_mainline(Workspace.open(tmp_path), config, quiet=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("adapter: {method: prefix}", "no form as plain weights"),
+        ("train: {objective: reward}", "answers nothing"),
+    ],
+)
+def test_what_cannot_ship_is_refused_before_it_is_trained(
+    tmp_path: Path, change: str, said: str
+) -> None:
+    place = Workspace.open(tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        run_mainline(
+            place, parse_config(f"model: {{base: tiny, source: hub}}\n{change}"), quiet=True
+        )
+    assert not list_runs(place) or not list_runs(place)[0].stages
+
+
 def test_from_swaps_to_verdict(place: Workspace) -> None:
     outcome = run_mainline(place, settings(), quiet=True)
     assert outcome is not None and len(outcome.lines) == 5

@@ -43,6 +43,7 @@ from denizen.project.machine import facts, peak_rss_bytes
 from denizen.project.store import StageRecord
 from denizen.protocols import load_swaps, swap_sample
 from denizen.tasks import suite_of
+from denizen.train.methods import find_adapter
 
 STAGES = (
     "ground truth",
@@ -103,6 +104,8 @@ class MainLine:
 
     def go(self, until: str = "gate") -> Outcome | None:
         """Run stages up to and with `until`; the Outcome if that is the last one."""
+        if STAGES.index(until) > STAGES.index("train"):
+            check_shippable(self.config)
         bodies: dict[str, Callable[[], StageRecord]] = {
             "ground truth": self._ground_truth,
             "model": self._model,
@@ -279,6 +282,22 @@ class MainLine:
             gguf.path,
             tuple(closing_lines(data)),
             seconds,
+        )
+
+
+def check_shippable(config: Config) -> None:
+    """Refuse, before the hours are spent, what cannot be merged and shipped."""
+    if config.train.objective == "reward":
+        raise ConfigError(
+            "a reward model answers nothing: there is nothing to score or ship",
+            where="train.objective",
+            fix="make it with `denizen train`, and judge with it: rl.reward_model",
+        )
+    if not find_adapter(config.adapter.method).mergeable:
+        raise ConfigError(
+            f"a {config.adapter.method} adapter has no form as plain weights to score and ship",
+            where="adapter.method",
+            fix="stop at `denizen train`, or choose another method",
         )
 
 
