@@ -1,0 +1,213 @@
+"""Reinforcement with verifiable rewards: does GRPO after SFT beat SFT alone in equal wall time?
+
+Contract: all arms start at one adapter, the recipe's SFT on the default rows.  SFT goes on with as
+many fresh rows, of all core families or of the hard ones alone; GRPO has as many seconds as the
+start took, asks questions of the hard ones and sees verdicts, never answers.  Which families are
+hard, and each arm's learning rate, is chosen on the dev split; then the chosen arms answer the hard
+families' holdout, once, greedily, under the grammars.  McNemar's test is exact and one-sided.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.deadline import Deadline
+
+# How many families count as hard: those the start gets wrong most.
+HARD = 4
+# Peak learning rates of each arm.
+ARMS: dict[str, tuple[float, ...]] = {
+    "sft": (1e-3, 3e-4),
+    "sft hard": (1e-3, 3e-4),
+    "grpo": (1e-4, 3e-4),
+}
+# Dev items of a family.
+DEV, SEED = 40, 7
+ALPHA = 0.05
+
+
+def measure(workspace: Path) -> dict[str, Any]:
+    """Train the arms that are not in `workspace`, choose on dev, score those on the holdout."""
+    place = workspace / "rlvr"
+    place.mkdir(parents=True, exist_ok=True)
+    start = _run(place, "train", "start", 0.0)
+    trained = {
+        arm: {rate: _run(place, "train", arm, rate) for rate in rates}
+        for arm, rates in ARMS.items()
+    }
+    chosen = {arm: max(of, key=lambda r: of[r]["dev"]) for arm, of in trained.items()}
+    exams = {"start": _run(place, "exam", "start", 0.0)}
+    exams |= {arm: _run(place, "exam", arm, rate) for arm, rate in chosen.items()}
+    against = {arm: _compared(exams[arm], exams["grpo"]) for arm in exams if arm != "grpo"}
+    return {
+        "hard": _hard(place),
+        "start": start,
+        "arms": {arm: {str(rate): run for rate, run in of.items()} for arm, of in trained.items()},
+        "chosen": chosen,
+        "holdout": {arm: _summary(exam) for arm, exam in exams.items()},
+        "grpo_against": against,
+        "target": f"p < {ALPHA} against SFT alone",
+        "reached": {arm: found["p"] < ALPHA for arm, found in against.items()},
+    }
+
+
+def _summary(exam: dict[str, Any]) -> dict[str, Any]:
+    right, asked = Counter[str](), Counter[str]()
+    for family, ok in zip(exam["families"], exam["ok"], strict=True):
+        right[family] += ok
+        asked[family] += 1
+    families = {name: round(right[name] / asked[name], 4) for name in asked}
+    return {
+        "accuracy": round(sum(exam["ok"]) / len(exam["ok"]), 4),
+        "n": len(exam["ok"]),
+    } | families
+
+
+def _compared(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    from denizen.evaluate.stats import discordant, mcnemar
+
+    wins, losses = discordant(before["ok"], after["ok"])
+    return {"wins": wins, "losses": losses, "p": mcnemar(wins, losses, "greater").p}
+
+
+def _run(place: Path, what: str, arm: str, rate: float) -> dict[str, Any]:
+    """A child's record, from the workspace where it is there."""
+    record = place / f"{what}-{_name(arm, rate)}.json"
+    if not record.exists():
+        print(f"  {what} {arm} {rate:g} ...", file=sys.stderr)
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.rlvr", str(place), what, arm, str(rate)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(done.stderr[-2000:])
+        record.write_text(done.stdout.strip().splitlines()[-1], "utf-8")
+    found: dict[str, Any] = json.loads(record.read_text("utf-8"))
+    return found
+
+
+def _hard(place: Path) -> list[str]:
+    """The families the start gets wrong most on dev."""
+    found = json.loads((place / "train-start-0.json").read_text("utf-8"))["dev_families"]
+    return sorted(found, key=lambda name: float(found[name]))[:HARD]
+
+
+def _name(arm: str, rate: float) -> str:
+    return f"{arm.replace(' ', '-')}-{rate:g}"
+
+
+def _train(place: Path, arm: str, rate: float) -> dict[str, Any]:
+    """One arm, trained and scored on dev items."""
+    from denizen.data import build_rows, load_holdout
+    from denizen.data.build import draw_items
+    from denizen.models import SYSTEM, checkpoint, ensure, find_model, load_tokenizer
+    from denizen.project.config import parse_config
+    from denizen.project.machine import peak_rss_bytes
+    from denizen.tasks import CORE, suite_of
+    from denizen.train import ChoiceCut, Job, examples_of, fine_tune, questions_of
+
+    files = ensure(find_model("smollm2-135m-instruct"))
+    base, core, holdout = checkpoint(files), suite_of("core"), load_holdout(CORE)
+    hard = None if arm == "start" else suite_of(",".join(_hard(place)))
+    asked = hard if hard and arm != "sft" else core
+    objective = "grpo" if arm == "grpo" else "sft"
+    config = parse_config(f"train: {{objective: {objective}, learning_rate: {rate}}}")
+    tokenizer, seed = load_tokenizer(base), 0 if arm == "start" else SEED
+    count, guards = config.data.rows, []
+    if arm == "grpo":
+        spent = json.loads((place / "train-start-0.json").read_text("utf-8"))["seconds"]
+        guards.append(Deadline(spent))
+    if objective == "grpo":
+        items, _ = draw_items(count, seed, holdout, suite=asked)
+        examples, ledger = questions_of(tokenizer, core, items, config)
+    else:
+        rows, _ = build_rows(count, seed, holdout, suite=asked, system=SYSTEM)
+        cut = ChoiceCut(tokenizer, core, config.train.choice_cut, seed)
+        examples, ledger = examples_of("sft", tokenizer, rows, config, cut=cut)
+    began = time.monotonic()
+    result = fine_tune(
+        Job(
+            base=base,
+            base_hash=files.hash,
+            examples=examples,
+            config=config,
+            work=place / f"work-{_name(arm, rate)}",
+            adapter=place / _name(arm, rate),
+            supervised_share=ledger.supervised_share,
+            start=None if arm == "start" else place / _name("start", 0.0),
+            guards=guards,
+        )
+    )
+    seconds = time.monotonic() - began
+    dev = [i for name in (hard or core).names for i in _drawn(name, holdout)]
+    ok = _answered(base, place / _name(arm, rate), dev)
+    by_family = {
+        name: [o for i, o in zip(dev, ok, strict=True) if i.family == name]
+        for name in (hard or core).names
+    }
+    return {
+        "seconds": round(seconds, 1),
+        "steps": len(result.points),
+        "stopped": result.stopped,
+        "dev": round(sum(ok) / len(ok), 4),
+        "dev_families": {name: round(sum(of) / len(of), 4) for name, of in by_family.items()},
+        "peak_memory_gib": round(peak_rss_bytes() / 2**30, 2),
+        "curve": [[p.step, p.loss, p.metrics.get("reward")] for p in result.points],
+    }
+
+
+def _drawn(family: str, holdout: list[Any]) -> list[Any]:
+    from denizen.data.build import draw_items
+    from denizen.tasks import suite_of
+
+    return draw_items(DEV, 5, holdout, suite=suite_of(family), split="dev")[0]
+
+
+def _exam(place: Path, arm: str, rate: float) -> dict[str, Any]:
+    """The hard families' holdout."""
+    from denizen.data import load_holdout
+    from denizen.models import checkpoint, ensure, find_model
+
+    items = load_holdout(_hard(place))
+    base = checkpoint(ensure(find_model("smollm2-135m-instruct")))
+    ok = _answered(base, place / _name(arm, rate), items)
+    return {"families": [item.family for item in items], "ok": ok}
+
+
+def _answered(base: Path, adapter: Path, items: list[Any]) -> list[bool]:
+    from denizen.models import Generator, conversation, load_tokenizer, render_prompt
+    from denizen.models.adapters import load_trained
+    from denizen.tasks import suite_of, verify
+
+    tokenizer, suite = load_tokenizer(base), suite_of("core")
+    prompts = [render_prompt(tokenizer, conversation(i.prompt)) for i in items]
+    grammars = [suite.grammar(i.prompt) for i in items]
+    answers = Generator(load_trained(base, adapter), tokenizer).answer(prompts, grammars)
+    return [verify(i, a).ok for i, a in zip(items, answers, strict=True)]
+
+
+def _child(place: Path, what: str, arm: str, rate: float) -> dict[str, Any]:
+    import torch
+    import transformers
+
+    from denizen.project.machine import cores
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(cores())
+    return (_train if what == "train" else _exam)(place, arm, rate)
+
+
+if __name__ == "__main__":
+    place, what, arm, rate = sys.argv[1:]
+    print(json.dumps(_child(Path(place), what, arm, float(rate))))
