@@ -58,7 +58,7 @@ def _run(mode: str) -> dict[str, Any]:
         check=False,
     )
     if done.returncode:
-        return {"does not run": done.stderr.strip().splitlines()[-1][:300]}
+        return {"does not run": (done.stderr.strip().splitlines() or ["killed"])[-1][:300]}
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
@@ -125,21 +125,36 @@ def _optimiser(model: Any) -> Any:
     return torch.optim.AdamW(trained, lr=1e-4, fused=True)
 
 
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.BPE({"a": 0, "<e>": 1}, [])),
+        eos_token="<e>",
+        pad_token="<e>",
+    )
+
+
 def _ours() -> Any:
-    from denizen.train.batch import collate_rows
-    from denizen.train.loss import supervised_loss
+    """One step of our recipe's trainer, as TRL's below."""
+    import tempfile
+    from pathlib import Path
 
-    model = _adapted()
-    optimiser = _optimiser(model)
+    from denizen.project.config import Config
+    from denizen.train import recipe
+    from denizen.train.methods import Example, find_objective
+    from denizen.train.trainer import Hooks, make_trainer
 
-    def step(rows: Any) -> None:
-        batch = collate_rows([{"input_ids": i, "labels": labels} for i, labels in rows])
-        loss = supervised_loss(model, batch["input_ids"].to(DEVICE), batch["labels"].to(DEVICE))
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-
-    return step
+    config = Config()
+    examples = [Example(len(i), {"input_ids": i, "labels": labels}) for i, labels in _rows()]
+    precision = "bfloat16" if DEVICE == "cuda" else "float32"
+    arguments = recipe._arguments(config, Path(tempfile.mkdtemp()), 1, precision, False, 1e-4)
+    every = [list(range(len(examples)))]
+    objective = find_objective(config)
+    return _stepper(
+        make_trainer(_adapted(), _tokenizer(), objective, examples, every, arguments, Hooks())
+    )
 
 
 def _trl(checkpointing: bool, model: Any = None) -> Any:
@@ -147,16 +162,9 @@ def _trl(checkpointing: bool, model: Any = None) -> Any:
     import tempfile
 
     from datasets import Dataset
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast
     from trl import SFTConfig, SFTTrainer
 
     rows = _rows()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.BPE({"a": 0, "<e>": 1}, [])),
-        eos_token="<e>",
-        pad_token="<e>",
-    )
     trainer = SFTTrainer(
         model=model or _adapted(),
         args=SFTConfig(
@@ -171,8 +179,13 @@ def _trl(checkpointing: bool, model: Any = None) -> Any:
             max_steps=1,
         ),
         train_dataset=Dataset.from_list([{"input_ids": i, "labels": labels} for i, labels in rows]),
-        processing_class=tokenizer,
+        processing_class=_tokenizer(),
     )
+    return _stepper(trainer)
+
+
+def _stepper(trainer: Any) -> Any:
+    """The trainer's own step on its first batch, with the same optimiser for all."""
     optimiser = _optimiser(trainer.model)
     batch = next(iter(trainer.get_train_dataloader()))
 
@@ -192,6 +205,7 @@ def _unsloth() -> Any:
     FastLanguageModel = import_module("unsloth").FastLanguageModel
     folder = tempfile.mkdtemp()
     _model().save_pretrained(folder)
+    _tokenizer().save_pretrained(folder)
     model, _ = FastLanguageModel.from_pretrained(folder, max_seq_length=LENGTH, load_in_4bit=False)
     model = FastLanguageModel.get_peft_model(
         model, r=16, lora_alpha=32, target_modules=list(MODULES), lora_dropout=0

@@ -1,15 +1,17 @@
 """Every training method on the same data with the same budget: one JSON each, and a plot.
 
 Contract: methods that learn from answers start at the base and see the same rows once; those that
-learn from preferences or rewards start at the LoRA adapter those rows gave, and get as many
-seconds as it took.  Quality is exact answers on the dev split (never the holdout), forgetting the
-change on the general questions and sentences; time, peak memory and size are of the very run.
+learn from preferences or rewards start at the LoRA adapter those rows gave, and get at most the
+seconds it took (the reward model starts at the base and reads its pairs once).  Quality is exact
+answers on the dev split (never the holdout), forgetting the change on the general questions and
+sentences; time, peak memory and size are of the very run.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -116,6 +118,8 @@ def _child(name: str, place: Path) -> dict[str, Any]:
         if not from_base:
             spent = json.loads((place / "lora.json").read_text("utf-8"))["seconds"]
             guards.append(Deadline(spent))
+        # A run that goes on where a killed one stopped would show a part of its time.
+        shutil.rmtree(place / f"{name}-work", ignore_errors=True)
         began, used = time.monotonic(), time.process_time()
         result = fine_tune(
             Job(

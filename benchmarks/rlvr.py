@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -46,6 +47,7 @@ def measure(workspace: Path) -> dict[str, Any]:
     exams = {"start": _run(place, "exam", "start", 0.0)}
     exams |= {arm: _run(place, "exam", arm, rate) for arm, rate in chosen.items()}
     against = {arm: _compared(exams[arm], exams["grpo"]) for arm in exams if arm != "grpo"}
+    seconds = {arm: trained[arm][rate]["seconds"] for arm, rate in chosen.items()}
     return {
         "hard": _hard(place),
         "start": start,
@@ -54,7 +56,12 @@ def measure(workspace: Path) -> dict[str, Any]:
         "holdout": {arm: _summary(exam) for arm, exam in exams.items()},
         "grpo_against": against,
         "target": f"p < {ALPHA} against SFT alone",
-        "reached": {arm: found["p"] < ALPHA for arm, found in against.items()},
+        "seconds": seconds,
+        "reached": {
+            arm: against[arm]["p"] < ALPHA and seconds["grpo"] <= 1.05 * seconds[arm]
+            for arm in against
+            if arm != "start"
+        },
     }
 
 
@@ -134,6 +141,9 @@ def _train(place: Path, arm: str, rate: float) -> dict[str, Any]:
         rows, _ = build_rows(count, seed, holdout, suite=asked, system=SYSTEM)
         cut = ChoiceCut(tokenizer, core, config.train.choice_cut, seed)
         examples, ledger = examples_of("sft", tokenizer, rows, config, cut=cut)
+    work = place / f"work-{_name(arm, rate)}"
+    # A run that goes on where a killed one stopped would have had more than its seconds.
+    shutil.rmtree(work, ignore_errors=True)
     began = time.monotonic()
     result = fine_tune(
         Job(
@@ -141,7 +151,7 @@ def _train(place: Path, arm: str, rate: float) -> dict[str, Any]:
             base_hash=files.hash,
             examples=examples,
             config=config,
-            work=place / f"work-{_name(arm, rate)}",
+            work=work,
             adapter=place / _name(arm, rate),
             supervised_share=ledger.supervised_share,
             start=None if arm == "start" else place / _name("start", 0.0),

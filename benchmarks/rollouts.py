@@ -46,9 +46,10 @@ def measure(workspace: Path) -> dict[str, Any]:
         "gap_by_storage": _run("gap", "free", adapter),
         "target": TARGET,
     }
+    # Eight-bit weights are another policy, if a near one: they count for nothing here.
     result["reached"] = {
-        "free": max(result["ratio_free"].values()) >= TARGET,
-        "grammar": max(result["ratio_grammar"].values()) >= TARGET,
+        kind: max(r for e, r in result[f"ratio_{kind}"].items() if "q8_0" not in e) >= TARGET
+        for kind in ("free", "grammar")
     }
     return result
 

@@ -96,12 +96,21 @@ def test_a_surprise_leaves_its_traceback_in_the_workspace(
     assert "ZeroDivisionError" in log.read_text() and "Traceback" in log.read_text()
 
 
-def test_ctrl_c_says_how_to_resume(verb: typer.Typer, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_say_how_to_resume(
+    verb: typer.Typer, capsys: pytest.CaptureFixture[str], sent: signal.Signals, code: int
+) -> None:
+    left = []
+
     @verb.command()
     def probe() -> None:
-        signal.raise_signal(signal.SIGINT)
+        try:
+            signal.raise_signal(sent)
+        finally:
+            left.append("cleanly")
 
-    assert main(["probe"]) == 130
+    assert main(["probe"]) == code and left
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     err = capsys.readouterr().err
     assert "same command" in err and err.strip().count("\n") == 0
 

@@ -49,6 +49,11 @@ def test_a_forecast_is_found_by_its_inputs_only(tmp_path: Path) -> None:
         store.put_text("forecast", "forecast.json", json.dumps({"s": seconds}), {"rows": "r"})
     assert find_forecast(store, {"rows": "r"}) == {"s": 2}
     assert find_forecast(store, {"rows": "other"}) is None
+    newest = max(store.all(), key=lambda a: a.path.stat().st_mtime_ns)
+    newest.path.write_text("edited")
+    assert find_forecast(store, {"rows": "r"}) == {"s": 1}
+    newest.path.unlink()
+    assert find_forecast(store, {"rows": "r"}) == {"s": 1}
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from denizen.data.preferences import (
     to_pair,
     wrong_answers,
 )
+from denizen.improve.lessons import questions
 from denizen.models import SYSTEM
 from denizen.project.errors import DataError, LeakError
 from denizen.tasks import CORE, FAMILIES, Item, compose, find_call, verify
@@ -170,6 +171,8 @@ def test_rows_come_as_they_are_written(tmp_path: Path) -> None:
         ("dpo", {**GOOD["dpo"], "chosen": ASKED}, "another than the assistant"),
         ("kto", {**GOOD["kto"], "label": "good"}, "write true or false"),
         ("kto", {**GOOD["kto"], "label": 1}, "write true or false"),
+        ("sft", {"prompt": "Why \ud83d?", "completion": "So."}, "half a character"),
+        ("grpo", {**ITEM.to_json(), "prompt": 5}, "prompt is 5"),
         ("grpo", {"prompt": "Why?", "gold": "v2_in(in=1)"}, "cannot be evaluated"),
         ("grpo", {"prompt": "Why?", "gold": "print(1)"}, "cannot be evaluated"),
         ("grpo", {**ITEM.to_json(), "split": "holdout"}, "of the holdout"),
@@ -205,3 +208,25 @@ def test_rows_of_a_user_are_kept_from_the_holdout(tmp_path: Path, holdout: list[
     assert check_leaks(rows[:1], holdout).rows == 1
     with pytest.raises(LeakError, match=r"mine\.jsonl:2"):
         check_leaks(rows, holdout)
+
+
+def test_an_exam_question_is_found_among_other_words_and_turns(
+    tmp_path: Path, holdout: list[Item]
+) -> None:
+    (exam,) = [i for i in holdout if i.family == "mechanics"][:1]
+    talk = [
+        {"role": "user", "content": exam.prompt},
+        {"role": "assistant", "content": exam.answer},
+        {"role": "user", "content": "Thank you."},
+        {"role": "assistant", "content": "Any time."},
+    ]
+    (row,) = read_own(file(tmp_path, {"messages": talk}), "sft", SYSTEM)
+    assert row.question == "Thank you." and check_leaks([row], holdout).rows == 1
+    with pytest.raises(LeakError, match="the same question"):
+        check_leaks(questions([row]), holdout)
+    text = {
+        "text": f"A study sheet for next week. {exam.prompt} {exam.answer} More of it later on."
+    }
+    (sheet,) = read_own(file(tmp_path, text), "pretrain", SYSTEM)
+    with pytest.raises(LeakError, match="the same wording"):
+        check_leaks(questions([sheet]), holdout)

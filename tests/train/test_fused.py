@@ -304,6 +304,8 @@ def test_rounded_layers_hold_what_the_file_will() -> None:
     for name, weight in fused.weights().items():
         assert torch.allclose(weight, (exact[name] * 8).round() / 8, atol=1e-6)
     rounded = {k: v for k, v in fused.weights().items()}
+    with fused.unrounded():
+        assert supervised_loss(model, ids, labels).item() == pytest.approx(before, abs=2e-6)
     loss = supervised_loss(model, ids, labels)
     assert loss.item() != pytest.approx(before, abs=1e-4)
     loss.backward()

@@ -226,10 +226,10 @@ def test_truncated_importance_corrects_a_sampler_that_is_off() -> None:
     ],
 )
 def test_auto_is_llama_cpp_for_few_free_answers(
-    tiny: Path, change: dict[str, Any], engine: str
+    tiny: Path, tmp_path: Path, change: dict[str, Any], engine: str
 ) -> None:
     rl = RLConfig(**{"prompts": 1, "group": 8, "grammar": False, **change})
-    job = SimpleNamespace(base=tiny)
+    job = SimpleNamespace(base=tiny, work=tmp_path)
     sampler = make_sampler(Config(rl=rl), load_tokenizer(tiny), job)  # type: ignore[arg-type]
     assert sampler.name == engine and sampler.exact is (engine == "transformers")
 

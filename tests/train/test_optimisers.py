@@ -135,6 +135,20 @@ def test_apollo_gives_each_channel_the_length_of_adam_s_step(shape: tuple[int, i
     assert cosine.min() > 0.9999
 
 
+def test_apollo_stands_still_without_a_gradient() -> None:
+    """Momentum has no direction of its own here; a wide projection and 0 / 0 would make NaN."""
+    import torch
+
+    from denizen.train.optimisers.apollo import Apollo
+
+    parameter = torch.nn.Parameter(torch.ones(48, 64))
+    optimiser = Apollo([{"params": [parameter], "rank": 40}], lr=0.1)
+    step(optimiser, parameter, 9 * gradients((48, 64), 1)[0])
+    before = parameter.detach().clone()
+    step(optimiser, parameter, torch.zeros(48, 64))
+    assert torch.equal(parameter, before)
+
+
 def test_apollo_s_step_grows_by_a_hundredth_at_most_and_its_seed_changes() -> None:
     import torch
 

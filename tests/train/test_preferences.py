@@ -223,6 +223,9 @@ def test_orpo_learns_the_answer_alone_as_in_the_paper(tiny: Path) -> None:
 def test_log_not_is_exact_at_both_ends() -> None:
     import torch
 
+    certain = torch.zeros(1, requires_grad=True)
+    log_not(certain).backward()
+    assert torch.isfinite(certain.grad).all()
     logps = torch.tensor([-1e-6, -0.5, -math.log(2), -3.0, -60.0], requires_grad=True)
     values = log_not(logps)
     exact = [math.log(-math.expm1(x)) for x in logps.tolist()]
@@ -255,6 +258,18 @@ def test_kto_equals_trl(tiny: Path, tmp_path: Path) -> None:
     check_equal(tiny, model, "kto", rows, expected)
     kl = ours(tiny, model, settings("kto"), rows)[2]["kl"]
     assert kl == pytest.approx(trainer._metrics["train"]["kl"][-1], abs=1e-5)
+
+
+def test_kto_leaves_no_row_alone(tiny: Path) -> None:
+    config = settings("kto", batch_tokens=300)
+    examples, _ = examples_of("kto", load_tokenizer(tiny), singles(PAIRS)[:5], config)
+    objective = find_objective(config)
+    plain = super(type(objective), objective).batches(examples, config)
+    assert any(len(batch) == 1 for batch in plain)
+    batches = objective.batches(examples, config)
+    assert min(map(len, batches)) > 1 and sorted(i for b in batches for i in b) == [*range(5)]
+    with pytest.raises(TrainingError, match="there is one"):
+        objective.batches(examples[:1], config)
 
 
 def test_kto_weights_count(tiny: Path, tmp_path: Path) -> None:

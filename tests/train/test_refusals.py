@@ -16,7 +16,7 @@ import pytest
 from conftest import CHATML, make_tiny
 from denizen.models import conversation, load_model, load_tokenizer
 from denizen.project import ArtefactError, ConfigError, DenizenError, TrainingError
-from denizen.project.config import Config
+from denizen.project.config import AdapterConfig, Config
 from denizen.project.errors import DiskFullError, TemplateError
 from denizen.train import Job, fine_tune, newest_checkpoint, rendered_example, tabulate
 from denizen.train.bases import (
@@ -182,6 +182,16 @@ def test_an_adapter_of_another_base(tiny: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ArtefactError, match=words):
             check_start(start, "base-one", settings)
+    # Of this base, but no start: its shape is its own, and some cannot be gone on from.
+    shape = AdapterConfig(rank=8).model_dump(mode="json")
+    for name, origin, error, words in (
+        ("reward", {"objective": "reward"}, ArtefactError, "judge by"),
+        ("prefix", {"adapter": {"method": "prefix"}, "mergeable": False}, ArtefactError, "prefix"),
+        ("rank", {"adapter": shape}, ConfigError, "has rank 8, not 16"),
+        ("dora", {"adapter": {"method": "dora"}}, ConfigError, "adapter.method"),
+    ):
+        with pytest.raises(error, match=words):
+            check_start(adapter_of(tmp_path / name, **origin), "base-one", Config())
 
 
 def test_mixed_types_are_refused(tiny: Path) -> None:
@@ -263,6 +273,7 @@ def test_a_learning_rate_of_zero(tiny: Path, tmp_path: Path) -> None:
     [
         ({"train": {"objective": "grpo"}, "guard": {"patience": 2}}, "no development loss"),
         ({"train": {"objective": "dpo"}, "guard": {"replay": 0.1}}, "cannot learn from replayed"),
+        ({"train": {"data": "mine.jsonl"}, "guard": {"patience": 2}}, "not of train.data"),
         (
             {"train": {"objective": "dpo", "start": "x"}, "guard": {"patience": 2}},
             "no reference for development rows",
@@ -381,3 +392,10 @@ def test_a_checkpoint_is_whole_to_its_last_byte(tiny: Path, tmp_path: Path) -> N
         assert older is not None and older != newest, name
         path.write_bytes(data)
         assert newest_checkpoint(work) == newest
+    # As FSDP2 and DeepSpeed leave theirs.
+    (newest / "optimizer.pt").rename(newest / "optimizer.bin")
+    assert newest_checkpoint(work) == newest
+    (newest / "optimizer.bin").unlink()
+    assert newest_checkpoint(work) != newest
+    (newest / "global_step6").mkdir()
+    assert newest_checkpoint(work) == newest

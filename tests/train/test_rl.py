@@ -544,6 +544,9 @@ class Skewed:
     def __init__(self, tokenizer: Any, gap: float) -> None:
         self._inner, self._gap = TransformersSampler(tokenizer), gap
 
+    def close(self) -> None:
+        """Nothing to free."""
+
     def sample(self, *args: Any) -> list[list[Sample]]:
         groups = self._inner.sample(*args)
         return [

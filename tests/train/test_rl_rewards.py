@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -89,8 +90,13 @@ def test_a_reward_model_scores_and_the_verifier_still_grades() -> None:
 
     def score(conversations: Any) -> list[float]:
         asked.extend(conversations)
-        return [float(len(c[-1]["content"])) for c in conversations]
+        answers = [c[-1]["content"] for c in conversations]
+        # What a template cannot render has no score.
+        return [math.nan if a.startswith("\n") else float(len(a)) for a in answers]
 
+    odd = by_model(score)(items, [items[0].answer, "\n\nx", "abc"])
+    assert [g.total for g in odd] == [len(items[0].answer), 3.0, 3.0]
+    asked.clear()
     given = by_model(score)(items, [items[0].answer, " ", "abc"])
     assert [g.total for g in given] == [len(items[0].answer), 3.0, 3.0]
     assert [g.answer for g in given] == [1.0, 0.0, 0.0]

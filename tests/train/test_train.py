@@ -91,6 +91,9 @@ def test_buckets_hold_every_row_within_budget() -> None:
     assert buckets.padded_tokens < 1.15 * 2 * sum(lengths)
     assert list(buckets) == list(TokenBuckets(lengths, 600, epochs=2, seed=3))
     assert TokenBuckets([900], 600).batches == [[0]]
+    # A row that fills its batch alone changes nothing for its neighbours.
+    batches = TokenBuckets([100] * 60 + [590], 600).batches
+    assert [60] in batches and len(batches) <= 12
 
 
 def test_tripwires() -> None:
@@ -115,7 +118,7 @@ def test_checkpointing_only_when_memory_would_not_do(monkeypatch: pytest.MonkeyP
     )  # fmt: skip
     need = forecast(config, 4 * 134_515_008, 4_884_480, 1600, 0.4)
     available = {"bytes": 24 * 2**30}
-    monkeypatch.setattr("denizen.train.memory.available_bytes", lambda: available["bytes"])
+    monkeypatch.setattr("denizen.train.memory.free_bytes", lambda: available["bytes"])
     assert not need_checkpointing("auto", need) and need_checkpointing("on", need)
     available["bytes"] = need.total
     assert need_checkpointing("auto", need) and not need_checkpointing("off", need)

@@ -1,8 +1,8 @@
 """The command line: verbs are imported only when they are called, errors are one line.
 
 Contract: `denizen --help` imports no heavy library; a DenizenError prints one line and exits 2,
-Ctrl-C says how to resume and exits 130, anything unexpected names the file with its traceback and
-exits 1.
+Ctrl-C says how to resume and exits 130 (SIGTERM: 143), anything unexpected names the file with its
+traceback and exits 1.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import difflib
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +48,10 @@ SHARED = {"--workspace": 2, "-w": 2, "--config": 2, "-c": 2, "--json": 1}
 HELP = "Denizen turns a small open model into a DeFi native, and proves it."
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end."""
+
+
 def help_text() -> str:
     """The top-level help; written here so that it needs no import."""
     rows = "\n".join(f"  {verb:<12}{text}" for verb, text in VERBS.items())
@@ -64,16 +72,34 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     given = _verb_first(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _guarded(given)
+        with _terminable():
+            code = _guarded(given)
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
     except BrokenPipeError:
         # The reader left (`| head`): what is still buffered must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM leaves as Ctrl-C does: children are stopped, the run is closed."""
+
+    def leave(*_: Any) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _verb_first(given: list[str]) -> list[str]:
@@ -126,7 +152,8 @@ def _dispatch(verb: str, arguments: list[str]) -> int:
     except typer.Exit as error:
         return int(error.exit_code)
     except typer.Abort as error:
-        raise KeyboardInterrupt from error
+        cause = error.__context__
+        raise cause if isinstance(cause, Terminated) else KeyboardInterrupt from error
     except Exception as error:
         if not hasattr(error, "format_message"):  # a usage error of typer's own
             raise

@@ -144,9 +144,13 @@ def _hand_over(
     from denizen.train import ChoiceCut
     from denizen.train.emit import TOOLS
     from denizen.train.emit import emit as write
+    from denizen.train.emit.plan import refuse_own
 
     folder = out or Path(_known(tool, TOOLS, "--emit"))
     _known(tool, TOOLS, "--emit")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("not a folder", where=str(folder), fix="name another with --out")
+    refuse_own(settings)
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(
             "the folder is not empty", where=str(folder), fix="name another with --out"

@@ -3,7 +3,8 @@
 Contract: `check_leaks(rows, holdout)` raises LeakError naming the first offending pair.  Four
 rules: the same question (content hash of its normalised text), the same template or pool id, a
 shared distinctive number, or the same wording once numbers and tokens are masked (Jaccard
-similarity of word trigrams, candidates found by an inverted index, so it is exact).
+similarity of word trigrams, or, of a row without a template, how much of the exam's question it
+holds; candidates are found by an inverted index, so it is exact).
 """
 
 from __future__ import annotations
@@ -138,7 +139,9 @@ def check_leaks(
                 raise _leak(row.id, numbers[value], f"the number {value}")
         grams = shingles(row.question)
         for number in _candidates(grams, index):
-            similar = _jaccard(grams, exams[number])
+            # A row from outside may hold a question among other words.
+            likeness = _jaccard if row.template else _contained
+            similar = likeness(grams, exams[number])
             if similar > nearest:
                 nearest, pair = similar, (row.id, holdout[number].id)
             if similar >= threshold:
@@ -155,6 +158,12 @@ def _candidates(
 def _jaccard(a: Counter[tuple[str, ...]], b: Counter[tuple[str, ...]]) -> float:
     union = (a | b).total()
     return (a & b).total() / union if union else 0.0
+
+
+def _contained(a: Counter[tuple[str, ...]], b: Counter[tuple[str, ...]]) -> float:
+    """How much of the exam's question b is in a; where either begins or ends does not count."""
+    inner = Counter({gram: n for gram, n in b.items() if not {"^", "$"} & set(gram)})
+    return (a & inner).total() / inner.total() if inner else _jaccard(a, b)
 
 
 def _leak(row: str, other: str, what: str) -> LeakError:

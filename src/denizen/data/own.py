@@ -191,10 +191,10 @@ def _single(record: dict[str, Any], where: str, system: str) -> Single:
 def _item(record: dict[str, Any], where: str, system: str) -> Item:
     names = [field.name for field in fields(Item) if field.name != "form"]
     known = {field.name for field in fields(Item)}
+    prompt, gold = (text_of(record[key], key, where) for key in ("prompt", "gold"))
     if all(name in record for name in names):
         item = Item.from_json({key: record[key] for key in record if key in known})
     else:
-        prompt, gold = (text_of(record[key], key, where) for key in ("prompt", "gold"))
         item = Item(
             id=where,
             family="own",
@@ -221,7 +221,7 @@ def _item(record: dict[str, Any], where: str, system: str) -> Item:
         raise DataError(
             f"the gold answer cannot be evaluated: {error}",
             where=where,
-            fix="write a calculator call (`denizen tools` lists them) or a whole item",
+            fix="write a calculator call (`denizen protocols schema` lists them) or a whole item",
         ) from error
     if not right.ok:
         raise DataError(

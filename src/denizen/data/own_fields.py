@@ -78,4 +78,12 @@ def text_of(value: Any, name: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         found = "empty" if isinstance(value, str) else json.dumps(value)[:40]
         raise DataError(f"{name} is {found}", where=where, fix="give it text, or remove the row")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{name} holds half a character (a lone surrogate)",
+            where=where,
+            fix="write it anew from the original text",
+        ) from error
     return value

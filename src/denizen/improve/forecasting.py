@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from denizen.project import ArtefactError, Bar, ConfigError, Store, list_runs
+from denizen.project import Artefact, ArtefactError, Bar, ConfigError, Store, list_runs
 from denizen.project.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -75,13 +75,8 @@ def methods_line(line: MainLine, size: str) -> list[dict[str, Any]]:
 
 
 def find_forecast(store: Store, inputs: Mapping[str, str]) -> dict[str, Any] | None:
-    """The newest forecast of a training with these inputs."""
-    found = [a for a in store.all() if a.kind == KIND and dict(a.inputs) == dict(inputs)]
-    if not found:
-        return None
-    newest = max(found, key=lambda a: a.path.stat().st_mtime_ns)
-    value: dict[str, Any] = json.loads(newest.verified().path.read_text("utf-8"))
-    return value
+    """The newest whole forecast of a training with these inputs."""
+    return next(_readable(store, lambda a: dict(a.inputs) == dict(inputs)), None)
 
 
 def scored_runs(workspace: Workspace) -> list[dict[str, Any]]:
@@ -102,15 +97,15 @@ def scored_runs(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _last_probed(store: Store) -> dict[str, Any] | None:
-    forecasts = sorted(
-        (a for a in store.all() if a.kind == KIND and a.path.exists()),
-        key=lambda a: a.path.stat().st_mtime_ns,
-    )
-    for artefact in reversed(forecasts):
+    return next((v for v in _readable(store, lambda _: True) if v["local"]["probed"]), None)
+
+
+def _readable(store: Store, wanted: Callable[[Artefact], bool]) -> Iterator[dict[str, Any]]:
+    """Forecasts that are there and as they were made, newest first."""
+    found = [a for a in store.all() if a.kind == KIND and wanted(a) and a.path.exists()]
+    for artefact in sorted(found, key=lambda a: -a.path.stat().st_mtime_ns):
         try:
             value: dict[str, Any] = json.loads(artefact.verified().path.read_text("utf-8"))
         except ArtefactError:
             continue
-        if value["local"]["probed"]:
-            return value
-    return None
+        yield value

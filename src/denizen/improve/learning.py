@@ -13,13 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from denizen.data import check_leaks
+from denizen.data import check_leaks, load_holdout
 from denizen.export import Rounding
 from denizen.improve import lessons
 from denizen.improve.forecasting import find_forecast
 from denizen.models import SYSTEM, load_tokenizer
 from denizen.project import Bar, ConfigError, content_hash, sha256_file, source_hash
 from denizen.project.store import StageRecord
+from denizen.tasks import Item
 from denizen.train import (
     ChoiceCut,
     DevelopmentSet,
@@ -51,6 +52,11 @@ class Learning:
     def __init__(self, line: MainLine) -> None:
         self.line = line
 
+    @property
+    def exam(self) -> list[Item]:
+        """What no row may meet: of rows from outside, nobody knows what they were made for."""
+        return load_holdout() if self.line.config.train.data else self.line.holdout
+
     def data(self) -> StageRecord:
         """Rows for the objective, checked against the holdout."""
         line, config, data = self.line, self.line.config, self.line.config.data
@@ -59,7 +65,7 @@ class Learning:
             "seed": str(data.seed),
             "near_match": str(data.near_match),
             "families": ",".join(line.suite.names),
-            "holdout": content_hash([i.to_json() for i in line.holdout]),
+            "holdout": content_hash([i.to_json() for i in self.exam]),
             "system": SYSTEM,
             "objective": config.train.objective,
             "code": source_hash("protocols", "tasks", "data"),
@@ -69,7 +75,7 @@ class Learning:
 
         def body(bar: Bar) -> Any:
             found = lessons.collect(config, line.suite, line.holdout, on_row=bar.advance)
-            leaks = check_leaks(lessons.questions(found.rows), line.holdout, data.near_match)
+            leaks = check_leaks(lessons.questions(found.rows), self.exam, data.near_match)
             with line.store.making("rows", "train.jsonl", inputs, found.figures) as (path, made):
                 lessons.keep(found, config, path)
             figures = {"build": found.figures, "leaks": asdict(leaks)}
@@ -112,6 +118,7 @@ class Learning:
             "train": content_hash([section.model_dump(mode="json") for section in sections]),
             "seed": str(config.data.seed),
             "quant": config.export.quant,
+            "families": ",".join(line.suite.names),
             "code": source_hash("train", "models", "tasks", "export"),
         }
         if config.train.start:
@@ -127,7 +134,7 @@ class Learning:
         judge = line.store.get(config.rl.reward_model) if config.rl.reward_model else None
         rows = lessons.recall(line.stages.artefact(line.done["data"], "rows").path, config)
         # Checked again here: this is where a leak would do its harm.
-        check_leaks(lessons.questions(rows), line.holdout, config.data.near_match)
+        check_leaks(lessons.questions(rows), self.exam, config.data.near_match)
         examples, ledger = self._examples(rows, bar)
         job = Job(
             base=line.base,
@@ -138,7 +145,7 @@ class Learning:
             adapter=adapter,
             supervised_share=ledger.supervised_share,
             start=start.path if start else None,
-            guards=self._guards(work, rows),
+            guards=self._guards(work, examples),
             rounding=self._rounding(),
             reward_model=judge.path if judge else None,
         )
@@ -175,7 +182,7 @@ class Learning:
             use=use,
         )
 
-    def _guards(self, work: Path, rows: Sequence[Any]) -> list[Guard]:
+    def _guards(self, work: Path, kept: Sequence[Example]) -> list[Guard]:
         line, config = self.line, self.line.config
         development = None
         if config.guard.patience:
@@ -185,9 +192,9 @@ class Learning:
             development = DevelopmentSet(found.figures["items"], examples)
         probe = self._replayed(PROBED, "probe") if config.guard.probe else []
         online = config.train.objective in lessons.ONLINE
-        return chosen_guards(
-            config, work, probe=probe, development=development, items=rows if online else ()
-        )
+        # Rollouts are recorded by the number of the example, and a ledger may have dropped some.
+        items = [example.fields["prompt"].item for example in kept] if online else ()
+        return chosen_guards(config, work, probe=probe, development=development, items=items)
 
     def _rounding(self) -> Rounding:
         """What the export will do to each weight."""

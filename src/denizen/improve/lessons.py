@@ -106,6 +106,11 @@ def questions(rows: Sequence[Any]) -> list[Any]:
             found += [Text(f"{name}:{n}", line) for n, line in enumerate(lines, 1)]
         else:
             found.append(row)
+            # Every assistant turn is learnt, so every question of a conversation is looked at.
+            said = getattr(row, "messages", None) or row.prompt
+            asked = [m["content"] for m in said if m["role"] != "assistant"]
+            if not row.template:
+                found += [Text(row.id, text) for text in asked if text != row.question]
     return found
 
 

@@ -147,6 +147,13 @@ def _forgetting(line: MainLine) -> ForgettingLeg:
     )
 
 
+_ORIGINS = ("real v4 swaps", "exact engine")
+
+
+def _rows_from(line: MainLine) -> tuple[str, str]:
+    return "training rows", "a file of your own" if line.config.train.data else "rows"
+
+
 def _lineage(line: MainLine, gguf: Artefact) -> tuple[Node, ...]:
     rows = line.stages.artefact(line.done["data"], "rows")
     adapter = line.stages.artefact(line.done["train"], "adapter")
@@ -164,8 +171,8 @@ def _lineage(line: MainLine, gguf: Artefact) -> tuple[Node, ...]:
             "holdout", "exam", line.sample_hash, note=f"{len(line.sample)} items, never trained on"
         ),
         Node(line.entry.id, "base model", line.files.hash),
-        Node("training rows", "rows", rows.hash, ("real v4 swaps", "exact engine")),
-        Node("adapter", "LoRA", adapter.hash, ("training rows", line.entry.id)),
+        Node(*_rows_from(line), rows.hash, () if line.config.train.data else _ORIGINS),
+        Node("adapter", line.config.adapter.method, adapter.hash, ("training rows", line.entry.id)),
         Node("merged model", "float32", merged.hash, ("adapter", line.entry.id)),
         Node(gguf.path.name, "GGUF", gguf.hash, ("merged model",)),
     )

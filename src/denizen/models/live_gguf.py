@@ -86,7 +86,7 @@ class LiveGGUF:
                 raw = _q8_0(found) if kind == Types.Q8_0 else found.to(_dtype(kind.name))
                 writer.add_tensor(
                     self._name(name),
-                    raw.contiguous().numpy(),
+                    raw.contiguous().cpu().numpy(),
                     raw_dtype=kind if kind == Types.Q8_0 else None,
                 )
         writer.write_header_to_file()

@@ -84,7 +84,13 @@ class FrozenWeight:
 
         self._layer = layer
         self.shape = (layer.out_features, layer.in_features)
-        self.dtype, self.device = torch.float32, layer.weight.device
+        self.dtype = torch.float32
+
+    @property
+    def device(self) -> torch.device:
+        """Where the layer is now."""
+        device: torch.device = self._layer.weight.device
+        return device
 
     def __len__(self) -> int:
         return int(self.shape[0])

@@ -262,7 +262,7 @@ def parse_config(text: str, where: str = DEFAULT_NAME) -> Config:
 
     try:
         loaded: Any = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"not valid YAML: {error}", where=where, fix="mend the line") from error
     if not isinstance(loaded, dict):
         raise ConfigError(

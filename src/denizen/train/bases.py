@@ -72,7 +72,7 @@ def check_weights(model: torch.nn.Module, where: str) -> None:
             raise ArtefactError(
                 f"the base holds NaN or infinity in {name}",
                 where=where,
-                fix="fetch it again: denizen models --fetch",
+                fix="fetch it again: denizen models pull",
             )
         if value.dim() > 1:
             kinds.setdefault(value.dtype, name)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Fewer tokens do not repay the folding (a rank of 16 costs about 16 of them).
 FEW_TOKENS = 48
+# A sampler that takes fewer at a time folds once for all of its passes, and keeps the copies.
+SAMPLED_TOKENS = 512
 _QKV = ("q_proj", "k_proj", "v_proj")
 _OUTPUT = ("o_proj",)
 _GATE_UP = ("gate_proj", "up_proj")
@@ -51,6 +53,7 @@ class FusedBlock:
                 (mlp, _DOWN),
             )
         ]
+        self._foldable = all(s.frozen is None for group in self._groups for s in group)
         self._before = _norm(layer.input_layernorm)
         self._after = _norm(layer.post_attention_layernorm)
         layer.forward = self.forward
@@ -92,8 +95,10 @@ class FusedBlock:
     ) -> torch.Tensor:
         """What the layer's own forward returns; x is (rows, time, hidden)."""
         rows, time, width = hidden_states.shape
-        enough = rows * time >= FEW_TOKENS and not options and position_embeddings is not None
-        now = self.now() if enough else None
+        sampling = self._foldable and past_key_values is not None and not _tracked()
+        enough = rows * time >= (SAMPLED_TOKENS if sampling else FEW_TOKENS)
+        usual = not options and position_embeddings is not None
+        now = self.now() if enough and usual else None
         if now is None:
             own: torch.Tensor = type(self.layer).forward(
                 self.layer,
@@ -177,6 +182,12 @@ def _fusable(layer: Any, adapter: str) -> bool:
 
 def _norm(module: Any) -> Norm:
     return Norm(module.weight, module.variance_epsilon)
+
+
+def _tracked() -> bool:
+    import torch
+
+    return bool(torch.is_grad_enabled())
 
 
 def _attend() -> Any:

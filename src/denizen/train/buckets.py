@@ -39,7 +39,9 @@ def _epoch(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> lis
     batches = []
     for start in range(0, len(order), window):
         chunk = sorted(order[start : start + window], key=lambda i: lengths[i])
-        batches += _cut(chunk, lengths, batch_tokens)
+        # A row that fills a batch by itself must not make batches of one of its neighbours.
+        alone = [[i] for i in chunk if 2 * lengths[i] > batch_tokens]
+        batches += _cut(chunk[: len(chunk) - len(alone)], lengths, batch_tokens) + alone
     rng.shuffle(batches)
     return batches
 
@@ -47,9 +49,10 @@ def _epoch(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> lis
 def _cut(chunk: list[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Cut a length-sorted chunk into as few, and as even, batches as the budget allows."""
     count = 1
-    while True:
+    while chunk:
         size = -(-len(chunk) // count)
         batches = [chunk[i : i + size] for i in range(0, len(chunk), size)]
         if size == 1 or all(len(b) * lengths[b[-1]] <= budget for b in batches):
             return batches
         count += 1
+    return []

@@ -23,8 +23,9 @@ from denizen.project.errors import DiskFullError
 
 # How many checkpoints are kept; the next one is written before the oldest goes.
 KEPT = 2
-_STATE = ("optimizer.pt", "scheduler.pt")
 _WEIGHTS = ("adapter_model.safetensors", "model.safetensors")
+# The optimiser's, the schedule's, and what FSDP2 writes instead of the first and of the weights.
+_ZIPPED = ("optimizer.pt", "scheduler.pt", "optimizer.bin", "pytorch_model_fsdp.bin")
 _INDEX = "model.safetensors.index.json"
 _TENSORS = (".safetensors", ".bin", ".pt", ".gguf")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -143,10 +144,14 @@ def _whole(path: Path) -> bool:
             shards = json.loads((path / _INDEX).read_text("utf-8"))["weight_map"].values()
         else:
             shards = [name for name in _WEIGHTS if (path / name).exists()]
+        zipped = {name for name in _ZIPPED if (path / name).exists()}
+        # DeepSpeed keeps weights and optimiser in a folder of its own.
+        own = any(path.glob("global_step*"))
         return (
-            bool(shards)
+            (bool(shards) or own or "pytorch_model_fsdp.bin" in zipped)
             and all(_whole_tensors(path / name) for name in set(shards))
-            and all(zipfile.is_zipfile(path / name) for name in _STATE)
+            and all(zipfile.is_zipfile(path / name) for name in zipped)
+            and (own or len(zipped & set(_ZIPPED[:3])) == 2)
         )
     except (OSError, ValueError, KeyError):
         return False

@@ -9,11 +9,12 @@ go straight through the rounding, whose error is held until the next call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from denizen.train.blocks import FEW_TOKENS, FusedBlock, fuse_blocks
+from denizen.train.blocks import SAMPLED_TOKENS, FusedBlock, fuse_blocks
 from denizen.train.folding import (
     Part,
     Scratch,
@@ -111,6 +112,20 @@ class FusedLora:
                 # A copy: the rounding may hand its argument back, and the scratch is used again.
                 source.rounded = rounding(name, folded).sub(folded).add_(matrix(part.weight))
 
+    @contextmanager
+    def unrounded(self) -> Iterator[None]:
+        """The weights as they are, without the errors of `round_to`."""
+        held = [source.rounded for source in self._sources]
+        for source in self._sources:
+            source.rounded = None
+        self.refresh()
+        try:
+            yield
+        finally:
+            for source, rounded in zip(self._sources, held, strict=True):
+                source.rounded = rounded
+            self.refresh()
+
     def remove(self) -> None:
         """Give all layers their own forward back."""
         for layer in self.layers:
@@ -140,7 +155,7 @@ class FusedLora:
             return own
         if part.a is None:
             return F.linear(x, matrix(part.weight), part.bias)
-        few = x.shape[:-1].numel() < FEW_TOKENS and source.frozen is None
+        few = x.shape[:-1].numel() < SAMPLED_TOKENS and source.frozen is None
         if torch.is_grad_enabled() or not few:
             folded: torch.Tensor = _function().apply(x, part, self._scratch, *factors([part]))
             return folded

@@ -14,6 +14,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from denizen.train.recipe import Job, TrainingResult
 
 _POLL = 0.1
-_PATIENCE = 20.0
+# torchrun gives its workers 30 s.
+_PATIENCE = 45.0
+_PARENT = "DENIZEN_LAUNCHER"
 
 
 def launch(job: Job, on_step: Callable[[int, int, TrainingPoint], None]) -> TrainingResult:
@@ -144,6 +147,7 @@ def work(folder: Path) -> None:
     """What each process runs: the recipe on the job of `folder`; process 0 writes."""
     from denizen.train.recipe import run_job
 
+    _leave_with(int(os.environ[_PARENT]))
     rank = int(os.environ["RANK"])
     progress = folder / "progress.jsonl"
 
@@ -151,6 +155,10 @@ def work(folder: Path) -> None:
         with progress.open("a", encoding="utf-8") as file:
             file.write(json.dumps([step, total, asdict(point)]) + "\n")
 
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:
         job = pickle.loads((folder / "job.pickle").read_bytes())
         result = run_job(job, on_step if rank == 0 else lambda *_: None)
@@ -159,6 +167,20 @@ def work(folder: Path) -> None:
         raise
     if rank == 0:
         (folder / "result.pickle").write_bytes(pickle.dumps(result))
+
+
+def _leave_with(parent: int) -> None:
+    """End this process soon after its launcher was killed: nobody would stop it."""
+
+    def watch() -> None:
+        while True:
+            time.sleep(1.0)
+            try:
+                os.kill(parent, 0)
+            except OSError:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Progress:
@@ -192,7 +214,8 @@ def _command(processes: int, folder: Path, settings: Path, gpu: bool) -> list[st
 
 def _environment(config: Config) -> dict[str, str]:
     threads = max(1, (os.cpu_count() or 1) // config.scale.processes)
-    return {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false", **os.environ}
+    own = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false", **os.environ}
+    return own | {_PARENT: str(os.getpid())}
 
 
 def _stop(workers: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from denizen.project.machine import available_bytes
+from denizen.train.devices import free_bytes
 from denizen.train.head import CHUNK
 
 _SAFETY = 0.8
@@ -71,4 +71,4 @@ def need_checkpointing(wish: str, forecasted: MemoryForecast) -> bool:
     """`on`, `off`, or (auto) only if the forecast exceeds 80% of the available memory."""
     if wish != "auto":
         return wish == "on"
-    return forecasted.total > _SAFETY * available_bytes()
+    return forecasted.total > _SAFETY * free_bytes()

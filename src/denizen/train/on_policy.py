@@ -71,6 +71,16 @@ class OnPolicy(Offline):
         assert self._sampler is not None
         return gap.exp().clamp(max=IMPORTANCE_CAP) if not self._sampler.exact else gap * 0 + 1
 
+    @property
+    def rounds(self) -> bool:
+        """An engine that samples from weights of its own would sample from others than these."""
+        return self._sampler is None or self._sampler.exact
+
+    def finish(self) -> None:
+        """Let the sampler's engine go."""
+        if self._sampler is not None:
+            self._sampler.close()
+
     # -- before the first step ------------------------------------------------------------------
 
     def batches(self, examples: Sequence[Example], config: Config) -> Sequence[list[int]]:
@@ -240,7 +250,7 @@ def _find_reward(job: Job) -> Reward:
         )
     from denizen.train.methods.reward import load_reward
 
-    return by_model(load_reward(job.base, job.reward_model))
+    return by_model(load_reward(job.base, job.reward_model, job.base_hash))
 
 
 def _tensor(ids: Sequence[int]) -> torch.Tensor:

@@ -27,6 +27,7 @@ from denizen.train.checkpoints import (
     disk_watched,
     newest_checkpoint,
 )
+from denizen.train.devices import check_devices, gpu_bfloat16, place
 from denizen.train.engines import unsloth_model
 from denizen.train.forecast.resident import PeakMeter
 from denizen.train.guards import Guard
@@ -110,7 +111,8 @@ def run_job(job: Job, on_step: Callable[[int, int, TrainingPoint], None]) -> Tra
     started = time.monotonic()
     config = without_shortcuts(job.config)
     method, objective = find_adapter(config.adapter.method), find_objective(config)
-    precision = choose_precision(config.train.precision)
+    check_devices(config)
+    precision = choose_precision(config.train.precision, gpu_bfloat16=gpu_bfloat16())
     check_folder(job.base)
     wrapped = None
     if config.train.engine == "unsloth":
@@ -119,7 +121,9 @@ def run_job(job: Job, on_step: Callable[[int, int, TrainingPoint], None]) -> Tra
     elif method.load:
         base = method.load(job.base, config.adapter, precision)
     else:
-        base = load_model(job.base, precision)
+        # Weights that are trained themselves stay float32: a step is smaller than bf16 can add.
+        base = load_model(job.base, "float32" if method.whole else precision)
+    place(base, config)
     tokenizer = load_tokenizer(job.base)
     check_job(job, base, tokenizer)
     torch.manual_seed(config.data.seed)
@@ -156,7 +160,7 @@ def run_job(job: Job, on_step: Callable[[int, int, TrainingPoint], None]) -> Tra
         guards=job.guards,
         on_step=on_step,
         fused=fused,
-        rounding=job.rounding,
+        rounding=job.rounding if objective.rounds else None,
         rounded_from=math.ceil(config.train.rounded_from * len(batches)),
         optimiser=method.optimiser(model, config.adapter, arguments) if method.optimiser else None,
     )
@@ -177,8 +181,11 @@ def run_job(job: Job, on_step: Callable[[int, int, TrainingPoint], None]) -> Tra
         for point in trainer.points:
             guard.after_step(point)
     with disk_watched(job.work, job.base, trainable), PeakMeter() as meter:
-        with kept_pages():
-            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        try:
+            with kept_pages():
+                trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        finally:
+            objective.finish()
         full = sharded(config)
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if full else None
         if hooks.fused is not None:

@@ -126,8 +126,6 @@ class Scored(Offline):
         from denizen.train.scale import first_alone
 
         identity = [job.base_hash, sha256_tree(job.start) if job.start else "", self.name]
-        if torch.cuda.is_available() and model.device.type == "cpu":
-            model.to("cuda")  # where the trainer would take it a moment later
         device = model.device
         fresh = job.start is None and hasattr(model, "peft_config")
         # The run has not begun, so the policy is its own reference once a fresh adapter is off.

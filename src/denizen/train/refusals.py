@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from denizen.project.config import Config
 from denizen.project.errors import ArtefactError, ConfigError, TrainingError
@@ -53,6 +53,12 @@ def check_settings(config: Config) -> None:
             f"{objective} has no development loss to be patient with",
             where="guard.patience",
             fix="set guard.patience to 0; guard.collapse watches the rewards",
+        )
+    if config.guard.patience and config.train.data:
+        raise ConfigError(
+            "the development split is of Denizen's tasks, not of train.data",
+            where="guard.patience",
+            fix="set guard.patience to 0",
         )
     if config.guard.replay and objective not in _ON_ROWS:
         raise ConfigError(
@@ -100,6 +106,31 @@ def check_start(start: Path, base_hash: str, config: Config) -> None:
             where=str(start),
             fix=f"{fix}; or merge it and use the result as the base",
         )
+    _check_same(origin, config, start)
+
+
+def _check_same(origin: dict[str, Any], config: Config, start: Path) -> None:
+    """An adapter keeps the shape it has: settings that say otherwise would be ignored."""
+    if origin.get("objective") == "reward":
+        raise ArtefactError(
+            "a reward model is to judge by, not to go on from",
+            where=str(start),
+            fix="name it in rl.reward_model",
+        )
+    before, now = origin.get("adapter", {}), config.adapter.model_dump(mode="json")
+    if not origin.get("mergeable", True):
+        raise ArtefactError(
+            f"a {before.get('method')} adapter cannot be gone on from",
+            where=str(start),
+            fix="start from a lora, qlora, dora or mora adapter, or anew",
+        )
+    for key in ("method", "rank", "alpha", "rslora", "modules", "layers", "ranks"):
+        if key in before and before[key] != now[key]:
+            raise ConfigError(
+                f"the adapter to go on from has {key} {before[key]!r}, not {now[key]!r}",
+                where=f"adapter.{key}",
+                fix=f"set adapter.{key} to {before[key]!r}, or leave train.start empty",
+            )
 
 
 def check_examples(examples: Sequence[Example], vocabulary: int) -> None:

@@ -8,6 +8,7 @@ So a worse answer never scores above a better one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -74,11 +75,12 @@ def by_model(
     beside them, so that a policy that games the model is seen."""
 
     def rewards(items: Sequence[Any], texts: Sequence[str]) -> list[Graded]:
-        # A chat template has no form for an empty answer: it gets the lowest score of the step.
+        # A chat template has no form for some answers (an empty one): they get the lowest score of
+        # the step.
         spoken = [i for i, text in enumerate(texts) if text.strip()]
         scores = score([conversation(ask(items[i]), texts[i]) for i in spoken]) if spoken else []
-        lowest = min(scores, default=0.0)
-        totals = dict(zip(spoken, scores, strict=True))
+        totals = {i: s for i, s in zip(spoken, scores, strict=True) if not math.isnan(s)}
+        lowest = min(totals.values(), default=0.0)
         return [
             grade(item, text)._replace(total=float(totals.get(i, lowest)))
             for i, (item, text) in enumerate(zip(items, texts, strict=True))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,9 @@ def make_trainer(
             bare = self.accelerator.unwrap_model(model)
             with torch.no_grad():
                 inputs = objective.before(bare, inputs, self.state.global_step)
+            if hooks.fused is not None:
+                # What sampling folded is of no more use, and as large as the model.
+                hooks.fused.refresh()
             if processes == 1:
                 loss, watch.metrics = objective.loss(bare, inputs, num_items_in_batch)
                 watch.loss = float(loss.detach())
@@ -80,6 +84,16 @@ def make_trainer(
             check_loss(watch.loss, self.state.global_step + 1)
             watch.tokens += sum(v.numel() for k, v in inputs.items() if k.endswith("input_ids"))
             return (loss, None) if return_outputs else loss
+
+        def training_step(self, *arguments: Any, **options: Any) -> Any:
+            loss = super().training_step(*arguments, **options)
+            # Before the trainer clips them.
+            if not self.is_deepspeed_enabled:
+                idle = watch.reached or watch.metrics.get("zero_advantage") == 1
+                step = self.state.global_step + 1
+                watch.norm = check_gradients(model.parameters(), step, idle=idle)
+                watch.reached = watch.reached or watch.norm > 0
+            return loss
 
         def get_train_dataloader(self) -> Any:
             loader = torch.utils.data.DataLoader(
@@ -96,6 +110,7 @@ def make_trainer(
         def __init__(self) -> None:
             self.loss, self.norm, self.tokens, self.began = 0.0, 0.0, 0, 0.0
             self.metrics: Mapping[str, float] = {}
+            self.reached = False
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.tokens, self.began = 0, time.monotonic()
@@ -108,10 +123,6 @@ def make_trainer(
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if trainer.is_deepspeed_enabled:
                 self.norm = float(trainer.deepspeed.get_global_grad_norm())
-            else:
-                idle = self.metrics.get("zero_advantage") == 1
-                step = state.global_step + 1
-                self.norm = check_gradients(model.parameters(), step, idle=idle)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             point = TrainingPoint(
@@ -130,10 +141,9 @@ def make_trainer(
             self._ask(control, lambda guard: guard.after_step(point))
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if hooks.fused is not None and hooks.guards:
-                # A folded copy that sampling kept is of the weights before this step.
-                hooks.fused.refresh()
-            self._ask(control, lambda guard: guard.at_save(model, state.global_step))
+            # Guards compare saves, and only the later ones are rounded.
+            with hooks.fused.unrounded() if hooks.fused and hooks.guards else nullcontext():
+                self._ask(control, lambda guard: guard.at_save(model, state.global_step))
 
         def _ask(self, control: Any, ask: Callable[[Guard], str | None]) -> None:
             # One process asks: guards may write.
@@ -167,4 +177,5 @@ def make_trainer(
     curve = Path(arguments.output_dir) / "curve.jsonl"
     curve.parent.mkdir(parents=True, exist_ok=True)
     trainer.points = earlier_points(curve) if rank == 0 else []
+    watch.reached = any(point.gradient_norm > 0 for point in trainer.points)
     return trainer

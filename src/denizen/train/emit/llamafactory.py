@@ -38,6 +38,11 @@ def write(plan: Plan) -> tuple[dict[str, str], list[str]]:
         **_data(plan),
         **_schedule(plan),
     }
+    if plan.config.train.precision == "auto":
+        notes.append(
+            f"`bf16` suits the machine this was written on ({plan.precision}): for another one set "
+            "train.precision"
+        )
     scale = plan.config.scale
     files = {
         "data.jsonl": json_lines([_row(row) for row in plan.table.rows]),

@@ -46,7 +46,7 @@ class Plan:
     @property
     def rows_a_process(self) -> int:
         """Rows a step in each of `scale.processes`."""
-        return max(1, round(self.rows_a_step / self.config.scale.processes))
+        return self.rows_a_step // self.config.scale.processes
 
     @property
     def schedule(self) -> dict[str, Any]:
@@ -69,12 +69,14 @@ def make_plan(
     config: Config, base: Path, tokenizer: Any, rows: Sequence[Any], cut: Cut | None = None
 ) -> Plan:
     """Everything a tool's writer needs; raises ConfigError, DataError, TrainingError."""
-    _refuse_own(config)
+    refuse_own(config)
     table = table_of(config, tokenizer, rows, *([cut] if cut else []))
     adapter, objective = find_adapter(config.adapter.method), find_objective(config)
     epochs, limit = config.train.epochs, config.train.max_steps
     batches = len(objective.batches(table.examples, config))
-    rows_a_step = max(1, round(len(table.rows) * epochs / batches))
+    processes = config.scale.processes
+    # Whole rows in each process: what a step really takes.
+    rows_a_step = processes * max(1, round(len(table.rows) * epochs / batches / processes))
     steps = -(-len(table.rows) // rows_a_step) * epochs
     adapted = config.adapter.method in (*LORA, *PROJECTED)
     return Plan(
@@ -110,8 +112,8 @@ def json_lines(rows: Sequence[dict[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _refuse_own(config: Config) -> None:
-    """What only Denizen does."""
+def refuse_own(config: Config) -> None:
+    """Refuse what only Denizen does (before rows are built for nothing)."""
     train, guard, adapter = config.train, config.guard, config.adapter
     if train.objective in ("grpo", "rloo", "ppo"):
         refuse(
@@ -145,7 +147,7 @@ def _notes(config: Config, table: Table, rows_a_step: int) -> list[str]:
         f"(train.batch_tokens {train.batch_tokens}) of rows of like length",
         "rows come in the tool's own order, and an adapter starts from its own random numbers",
     ]
-    if train.objective == "sft" and train.rounded_from < 1:
+    if config.adapter.method in LORA and train.rounded_from < 1:
         notes.append("no step sees weights as the quantised file will hold them (rounded_from)")
     if ledger.rows_dropped:
         notes.append(f"{ledger.rows_dropped} rows over {train.max_length} tokens are left out")

@@ -117,7 +117,8 @@ def _program(plan: Plan, notes: list[str]) -> str:
     if rows:
         lines.append(_TOKENISE)
     lines.append(f"settings = {settings}({_call(trainer_arguments(plan))}")
-    lines.append("    bf16=torch.cuda.is_bf16_supported(),\n)\n")
+    half = "False" if _dtype(plan) == "float32" else "torch.cuda.is_bf16_supported()"
+    lines.append(f"    bf16={half},\n)\n")
     collator = (
         "    data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100),\n"
         if rows

@@ -173,6 +173,9 @@ def _rows_of(example: Example) -> tuple[list[Sequence[int]], int]:
     if "chosen" in fields:
         pairs = [fields["chosen"], fields["rejected"]]
         return [[t for t, _ in pair] for pair in pairs], sum(s for p in pairs for _, s in p)
+    if "answer" in fields:
+        answer = fields["answer"]
+        return [[*fields["prompt"], *(t for t, _ in answer)]], sum(s for _, s in answer)
     if "prompt" in fields:
         return [list(fields["prompt"].ids)], 0
     ids, labels = fields["input_ids"], fields["labels"]

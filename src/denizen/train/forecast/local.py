@@ -20,11 +20,11 @@ from denizen.train.checkpoints import KEPT
 from denizen.train.forecast.energy import JOULES_A_KWH, Power, estimated_power
 from denizen.train.forecast.flops import ASSETS
 from denizen.train.forecast.probe import Probe
+from denizen.train.methods import find_adapter
 from denizen.train.refusals import ONLINE
 
-# Their rows are read once by the reference before the first step: a forward pass of three.
+# Their rows are read once by the reference before the first step.
 _REFERRED = ("dpo", "kto")
-_REFERENCE_SHARE = 1 / 3
 # How far a speed of another run of this processor may be off.
 _UNPROBED = 0.35
 
@@ -98,7 +98,7 @@ def from_probe(
         rounded = extra * _rounded_steps(config, len(costs))
     read = reference = 0.0
     if config.train.objective in _REFERRED:
-        share = _REFERENCE_SHARE * line.b
+        share = _reference_share(config) * line.b
         read = share * sum(costs[i] for i in {i for i, _ in found.steps})
         reference = share * sum(costs) / config.train.epochs
     loading = max(0.0, found.warm - line.at(costs[found.steps[0][0]]) - read)
@@ -156,6 +156,16 @@ def known_speed(machine: Mapping[str, Any]) -> float:
         where="--no-probe",
         fix="run `denizen forecast` once with its probe",
     )
+
+
+def _reference_share(config: Config) -> float:
+    """A reading of all rows over a step, in forward passes.
+
+    A step of an adapter weighs two, of whole weights three; kto's also reads mismatched answers,
+    as its reference does.
+    """
+    whole = find_adapter(config.adapter.method).whole
+    return 2 / (3 + whole) if config.train.objective == "kto" else 1 / (2 + whole)
 
 
 def _rounded_steps(config: Config, steps: int) -> int:

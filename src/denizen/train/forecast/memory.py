@@ -1,9 +1,9 @@
 """Peak memory of a training step on a GPU, part by part, for every method and model size.
 
 Contract: bytes a GPU; an estimate from shapes.  Frozen weights are bf16 (qlora: NF4 with double
-quantisation, 4.127 bits, arXiv:2305.14314), adapters float32 with AdamW's two moments; whole models
-train in bf16 on one GPU and, as accelerate has it, in float32 shards under FSDP2.  The CPU's peak
-is measured by the probe instead; `train/memory.py` is what decides about checkpointing there.
+quantisation, 4.127 bits, arXiv:2305.14314); what is trained, an adapter or the whole model, is
+float32 with the optimiser's moments (FSDP2 shards it).  The CPU's peak is measured by the probe
+instead; `train/memory.py` is what decides about checkpointing there.
 """
 
 from __future__ import annotations
@@ -86,7 +86,6 @@ def peak(
     count, sharded = trainable(shape, config), gpus > 1
     tokens, learnt = -(-tokens // gpus), -(-learnt // gpus)
     layer = shape.body // shape.layers
-    kind = _FLOAT if not method.whole or sharded else _BF16
     if config.adapter.method == "qlora":
         frozen = shape.body * _NF4 + (shape.parameters - shape.body) * _BF16
     else:
@@ -98,9 +97,9 @@ def peak(
     rows = config.rl.prompts * config.rl.group if online else 0
     copies = method.whole and online and config.rl.kl > 0
     return Memory(
-        weights=(frozen + count * kind) / gpus + gathered,
-        gradients=count * kind / gpus,
-        optimiser=moments(shape, config) * kind / gpus,
+        weights=(frozen + count * _FLOAT) / gpus + gathered,
+        gradients=count * _FLOAT / gpus,
+        optimiser=moments(shape, config) * _FLOAT / gpus,
         activations=_activations(shape, tokens, adapted=not method.whole, again=checkpointing),
         head=_head(shape, learnt, frozen=not method.whole),
         reference=shape.parameters * _BF16 / gpus if copies else 0,

@@ -160,13 +160,20 @@ def _cpu_memory(run: Walk, job: Job) -> int:
     config, heaviest = job.config, max(run.here, key=lambda load: load.tokens)
     need = cpu.forecast(
         _AsConfig(run.shape),
-        run.shape.parameters,
+        _weights(run.shape, config),
         trainable(run.shape, config),
         heaviest.tokens,
         min(1.0, heaviest.learnt / max(heaviest.tokens, 1)),
         fused=is_packed(config, "float32"),
     )
     return int(need.total + LIBRARIES)
+
+
+def _weights(shape: Shape, config: Config) -> int:
+    """Bytes of the base on the CPU: float32, and of a quantised base the layers' bits."""
+    if config.adapter.method != "qlora":
+        return 4 * shape.parameters
+    return 4 * (shape.parameters - shape.body) + shape.body * config.adapter.bits // 8
 
 
 class _AsConfig:

@@ -144,10 +144,13 @@ def _run(folder: Path, steps: int, on_step: Callable[[int, int], None]) -> dict[
             child.stdout.close()
     result = folder / "probe.json"
     if not result.exists():
+        # The folder is scratch: what the log says must be said here.
+        said = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        last = f": {said[-1].strip()[:200]}" if said else ""
         raise errors.TrainingError(
-            f"the probe ended with code {child.returncode}",
-            where=str(log),
-            fix="read the end of that log; --no-probe forecasts without it",
+            f"the probe ended with code {child.returncode}{last}",
+            where="forecast",
+            fix="mend that, or forecast with --no-probe",
         )
     found: dict[str, Any] = json.loads(result.read_text("utf-8"))
     if "error" in found:
@@ -191,6 +194,12 @@ def _work(folder: Path) -> None:
         power = meter.power()
     except errors.DenizenError as error:
         atomic_write_text(out, json.dumps(error.to_json()))
+        return
+    except OSError as error:
+        typed = errors.from_os_error(error, folder)
+        if typed is None:
+            raise
+        atomic_write_text(out, json.dumps(typed.to_json()))
         return
     checkpoints = sorted(job.work.glob("checkpoint-*"))
     found = {

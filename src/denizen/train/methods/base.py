@@ -75,6 +75,11 @@ class Objective(Protocol):
     """"tokens" or "rows" if its loss is a mean over the batch's supervised tokens or rows; else "":
     then parts of a batch do not add up, and it stays in one process."""
 
+    @property
+    def rounds(self) -> bool:
+        """Whether its steps may see weights as the quantised file will hold them."""
+        ...
+
     def batches(self, examples: Sequence[Example], config: Config) -> Sequence[list[int]]:
         """Which examples make each step, for the whole run: a pure function of its arguments."""
         ...
@@ -95,11 +100,20 @@ class Objective(Protocol):
         """The loss of a batch; `count` is the number of supervised tokens of the whole step."""
         ...
 
+    def finish(self) -> None:
+        """What happens once the last step is done, or failed: engines are closed."""
+        ...
+
 
 class Offline:
     """Defaults of objectives that learn from fixed rows."""
 
     mean_over = ""
+
+    @property
+    def rounds(self) -> bool:
+        """Fixed rows do not mind."""
+        return True
 
     def batches(self, examples: Sequence[Example], config: Config) -> Sequence[list[int]]:
         """Rows of like length under the token budget."""
@@ -115,6 +129,9 @@ class Offline:
     def before(self, model: Any, batch: dict[str, Any], step: int) -> dict[str, Any]:
         """Nothing to do."""
         return batch
+
+    def finish(self) -> None:
+        """Nothing to do."""
 
 
 def plain(model: Any) -> Any:

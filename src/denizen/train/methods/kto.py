@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from denizen.project.config import Config
+from denizen.project.errors import TrainingError
 from denizen.train.batch import IGNORED, collate_rows
 from denizen.train.loss import supervised_logps
 from denizen.train.methods.base import Example, StepLoss
@@ -27,6 +28,22 @@ class KahnemanTversky(Scored):
         settings = config.preference
         self._beta, self._share = settings.beta, config.train.shortcuts
         self._weights = (settings.undesirable_weight, settings.desirable_weight)
+
+    def batches(self, examples: Sequence[Example], config: Config) -> Sequence[list[int]]:
+        """No row alone: the answer before it would be its own, and no estimate of anything."""
+        if len(examples) < 2:
+            raise TrainingError(
+                "kto compares each row with another, and there is one",
+                where="training data",
+                fix="give it more rows",
+            )
+        found = [list(batch) for batch in super().batches(examples, config)]
+        for number, batch in enumerate(found):
+            if len(batch) == 1:
+                others = (b for b in (*found[number + 1 :], *found[:number][::-1]) if b)
+                other = next(b for b in others if batch[0] not in b)
+                other.append(batch.pop())
+        return [batch for batch in found if batch]
 
     def rows(self, examples: Sequence[Example]) -> Sequence[Example]:
         """Matched and mismatched rows of a batch."""

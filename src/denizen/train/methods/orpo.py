@@ -59,6 +59,8 @@ def log_not(logp: Any) -> Any:
     import torch
 
     # The branch not taken must stay finite, or its gradient would be NaN.
+    # A certain answer has a logp of 0 in float32, whose log is infinite.
+    logp = logp.clamp(max=-1e-9)
     near = logp > -math.log(2)
     small = torch.where(near, logp, logp.new_tensor(-1.0))
     large = torch.where(near, logp.new_tensor(-1.0), logp)

@@ -8,14 +8,16 @@ saved in it (with a whole model: as transformers' sequence classification has it
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denizen.models import Message, load_model, load_tokenizer
 from denizen.models.adapters import load_adapter
+from denizen.models.quantised import dequantise_base
 from denizen.project.config import Config
-from denizen.project.errors import ArtefactError, ConfigError
+from denizen.project.errors import ArtefactError, ConfigError, TemplateError
 from denizen.train.examples import answer_row
 from denizen.train.methods.base import Example, Offline, StepLoss, plain
 from denizen.train.pairs import can_share, collate_pairs, pair_hidden
@@ -104,19 +106,30 @@ class RewardModel:
         self._model, self._tokenizer = model.eval(), tokenizer
 
     def __call__(self, conversations: Sequence[Sequence[Message]], batch: int = 16) -> list[float]:
-        """The reward of the last answer of each conversation."""
+        """The reward of the last answer of each conversation; NaN where it cannot be rendered."""
         found: list[float] = []
         for start in range(0, len(conversations), batch):
-            rows = [answer_row(self._tokenizer, list(c)) for c in conversations[start:][:batch]]
-            found += self._rewards([row.ids for row in rows])
+            rows = [self._rendered(conversation) for conversation in conversations[start:][:batch]]
+            rewards = iter(self._rewards([ids for ids in rows if ids]))
+            found += [next(rewards) if ids else math.nan for ids in rows]
         return found
+
+    def _rendered(self, conversation: Sequence[Message]) -> Sequence[int]:
+        """Its ids; none of what a sampled answer makes of the template (a space it would eat)."""
+        try:
+            return answer_row(self._tokenizer, list(conversation)).ids
+        except TemplateError:
+            return ()
 
     def _rewards(self, rows: Sequence[Sequence[int]]) -> list[float]:
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
+        if not rows:
+            return []
         inner = plain(self._model)
         ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+        ids = ids.to(inner.device)
         with torch.no_grad():
             decoder = getattr(inner, inner.base_model_prefix)
             hidden = decoder(input_ids=ids, use_cache=False).last_hidden_state
@@ -125,8 +138,12 @@ class RewardModel:
         return rewards
 
 
-def load_reward(base: Path, folder: Path) -> RewardModel:
-    """The reward model of an adapter (or whole-model) folder; raises ArtefactError."""
+def load_reward(base: Path, folder: Path, base_hash: str = "") -> RewardModel:
+    """The reward model of an adapter (or whole-model) folder; raises ArtefactError.
+
+    With `base_hash` an adapter of another base is refused.
+    """
+    import torch
     from transformers import AutoModelForSequenceClassification
 
     record = folder / "denizen.json"
@@ -138,10 +155,21 @@ def load_reward(base: Path, folder: Path) -> RewardModel:
     if origin["whole"]:
         model = AutoModelForSequenceClassification.from_pretrained(str(folder), num_labels=1)
     else:
+        if base_hash and origin["denizen_base_hash"] != base_hash:
+            raise ArtefactError(
+                f"the reward model is of base {str(origin['denizen_base_hash'])[:12]}, not "
+                f"{base_hash[:12]}",
+                where=str(folder),
+                fix="train one on this base",
+            )
         model = load_model(base)
+        if origin["adapter"]["method"] == "qlora":
+            dequantise_base(model, origin["adapter"]["bits"])
         # Its values come with the adapter.
         model.score = new_head(model)
         model = load_adapter(model, folder)
+    if torch.cuda.is_available():
+        model.to("cuda")
     return RewardModel(model, load_tokenizer(base))
 
 

@@ -28,8 +28,11 @@ class Apollo(ProjectedAdamW):
         wide = gradient.T if tall else gradient
         draw = (state["step"] - 1) // group["gap"]
         low = projection(group["rank"], len(wide), (state["number"], draw)).to(wide) @ wide
-        tiny = torch.finfo(low.dtype).tiny
-        scale = adam(low, state, group).norm(dim=0) / low.norm(dim=0).clamp_min(tiny)
+        length = low.norm(dim=0)
+        wanted = adam(low, state, group).norm(dim=0)
+        # Momentum goes on where the gradient is nothing, which has no direction to scale.
+        least = torch.finfo(low.dtype).tiny
+        scale = torch.where(length > least, wanted / length.clamp_min(least), 0.0)
         step = wide * scale * (len(wide) / len(low)) ** 0.5
         norm = step.norm()
         if "norm" in state and norm > GROWTH * state["norm"] > 0:

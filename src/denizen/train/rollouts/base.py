@@ -62,3 +62,7 @@ class Sampler(Protocol):
     ) -> list[list[Sample]]:
         """`group` answers to each prompt, in order; `model` is the trainable model."""
         ...
+
+    def close(self) -> None:
+        """Free what the engine holds; it is not used after."""
+        ...

@@ -86,6 +86,7 @@ class LlamaSampler(TransformersSampler):
         tokenizer: PreTrainedTokenizerBase,
         storage: Storage = "f16",
         threads: int | None = None,
+        folder: Path | None = None,
     ) -> None:
         super().__init__(tokenizer)
         self._storage: Storage = storage
@@ -93,8 +94,8 @@ class LlamaSampler(TransformersSampler):
         self._live: LiveGGUF | None = None
         self._context: Context | None = None
         self._cells = 0
-        self._folder = TemporaryDirectory(prefix="denizen-rollouts-")
-        self._file = Path(self._folder.name) / "live.gguf"
+        self._folder = None if folder else TemporaryDirectory(prefix="denizen-rollouts-")
+        self._file = (folder or Path(self._folder.name)) / "live.gguf"  # type: ignore[union-attr]
 
     def sample(
         self,
@@ -130,7 +131,9 @@ class LlamaSampler(TransformersSampler):
         if self._context is not None:
             self._context.close()
         self._context = self._live = None
-        self._folder.cleanup()
+        self._file.unlink(missing_ok=True)
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _tree(self, model: Any, prompts: Sequence[Prompt]) -> LlamaTree:
         assert self._context is not None
@@ -148,7 +151,9 @@ class LlamaSampler(TransformersSampler):
 def make_sampler(config: Config, tokenizer: PreTrainedTokenizerBase, job: Job) -> Sampler:
     """The sampler of `rl.rollouts: llama.cpp`, or by the rule of `auto` (`pays`)."""
     if config.rl.rollouts == "llama.cpp" or pays(config, job.base):
-        return LlamaSampler(tokenizer, config.rl.rollout_weights)
+        # In the work folder: what a kill leaves there, the resumed run writes over.
+        job.work.mkdir(parents=True, exist_ok=True)
+        return LlamaSampler(tokenizer, config.rl.rollout_weights, folder=job.work)
     return TransformersSampler(tokenizer)
 
 
@@ -158,7 +163,10 @@ def pays(config: Config, base: Path) -> bool:
     Its kernels win where a step reads more weights than it multiplies; with more branches, or with
     forced text that is taken many tokens at once, torch's products are faster, and exact.
     """
+    import torch
+
     rl = config.rl
     known = json.loads((base / "config.json").read_text("utf-8")).get("model_type")
     fits = known in ARCHITECTURES and config.adapter.method not in ("qlora", "prefix", "prompt")
-    return fits and not rl.grammar and rl.prompts * rl.group <= FEW_BRANCHES
+    few = rl.prompts * rl.group <= FEW_BRANCHES
+    return fits and few and not rl.grammar and not torch.cuda.is_available()

@@ -94,6 +94,9 @@ class TransformersSampler:
             model.train(training)
         return [self._samples(p, branches) for p, branches in zip(prompts, done, strict=True)]
 
+    def close(self) -> None:
+        """Nothing to free."""
+
     def _sample(
         self,
         model: Any,
