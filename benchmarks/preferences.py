@@ -1,4 +1,4 @@
-"""A DPO step of ours against TRL 1.16's DPOTrainer, at its best CPU settings and at its defaults.
+"""A DPO step of ours against TRL 1.16's DPOTrainer at its best CPU settings.
 
 Contract: the same base model, verified pairs, adapter with the same start, learning rates and
 reference (the base), each in a process of its own, one after another on an otherwise idle machine.
@@ -28,7 +28,6 @@ TRL_MODES: dict[str, tuple[int, dict[str, Any]]] = {
         STEPS,
         {"bf16": False, "gradient_checkpointing": False, "precompute_ref_log_probs": True},
     ),
-    "trl_defaults": (2, {}),
 }
 
 
