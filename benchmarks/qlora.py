@@ -136,9 +136,10 @@ def _child(folder: Path, mode: str) -> dict[str, Any]:
     from denizen.data import build_rows, load_holdout
     from denizen.models import SYSTEM, load_tokenizer
     from denizen.project.config import AdapterConfig, Config, TrainConfig
-    from denizen.project.machine import cores, peak_rss_bytes
+    from denizen.project.machine import cores
     from denizen.tasks import CORE
     from denizen.train import Job, fine_tune, rendered_example, tabulate
+    from denizen.train.forecast.resident import PeakMeter, resident_bytes
 
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(cores())
@@ -158,7 +159,8 @@ def _child(folder: Path, mode: str) -> dict[str, Any]:
         shortcuts=not plain,
     )
     clock: list[float] = []
-    libraries = peak_rss_bytes()
+    # Not the kernel's peak: a child inherits that of the process that started it.
+    libraries = resident_bytes()
     with tempfile.TemporaryDirectory() as scratch:
         job = Job(
             folder,
@@ -169,11 +171,12 @@ def _child(folder: Path, mode: str) -> dict[str, Any]:
             Path(scratch) / "adapter",
             ledger.supervised_share,
         )
-        result = fine_tune(job, lambda *_: clock.append(time.perf_counter()))
+        with PeakMeter() as meter:
+            result = fine_tune(job, lambda *_: clock.append(time.perf_counter()))
     return {
         "seconds": [round(b - a, 4) for a, b in pairwise(clock)],
         "libraries": libraries,
-        "peak": peak_rss_bytes(),
+        "peak": meter.peak,
         "loss": [point.loss for point in result.points],
     }
 
