@@ -9,13 +9,13 @@ Without a GPU it says so and measures nothing.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from importlib import import_module
 from typing import Any
+
+from benchmarks import child
 
 # Qwen2.5-1.5B's published shape.
 SHAPE = {
@@ -50,17 +50,10 @@ def measure() -> dict[str, Any]:
 
 
 def _run(mode: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", mode],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-        check=False,
-    )
+    done = child.start("benchmarks.gpu", mode)
     if done.returncode:
         return {"does not run": (done.stderr.strip().splitlines() or ["killed"])[-1][:300]}
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    return child.told(done)
 
 
 def _rows(seed: int = 0) -> list[tuple[list[int], list[int]]]:

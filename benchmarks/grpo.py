@@ -9,16 +9,14 @@ runs free, as TRL has to, and under the grammars, as it ships.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import policy
+from benchmarks import child, policy
 
 TARGET, MEMORY = 3.0, 0.7
 QUESTIONS, GROUP, LONGEST, STEPS = 4, 8, 48, 5
@@ -48,16 +46,7 @@ def measure(workspace: Path) -> dict[str, Any]:
 
 
 def _run(mode: str, adapter: Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.grpo", mode, str(adapter)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    found = child.measured("benchmarks.grpo", mode, adapter)
     print(f"  {mode}: {found}", file=sys.stderr)
     return found
 

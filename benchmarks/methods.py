@@ -10,15 +10,15 @@ sentences; time, peak memory and size are of the very run.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import child
 from benchmarks.deadline import Deadline
+from denizen.project import atomic_write_text
 
 ROWS, ITEMS = 240, 96
 ADAPTERS = (
@@ -62,15 +62,8 @@ def measure(workspace: Path) -> dict[str, Any]:
 
 def _run(name: str, place: Path) -> None:
     print(f"  {name} ...", file=sys.stderr)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.methods", name, str(place)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
+    found = child.measured("benchmarks.methods", name, place)
+    atomic_write_text(place / f"{name}.json", json.dumps(found))
 
 
 def _settings(name: str, place: Path) -> Any:
@@ -94,7 +87,7 @@ def _child(name: str, place: Path) -> dict[str, Any]:
     from denizen.models import SYSTEM, checkpoint, ensure, find_model, load_tokenizer
     from denizen.project.machine import cores, facts, peak_rss_bytes
     from denizen.tasks import CORE, suite_of
-    from denizen.train import ChoiceCut, Job, examples_of, fine_tune, questions_of
+    from denizen.train import Job, fine_tune
 
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -107,13 +100,8 @@ def _child(name: str, place: Path) -> dict[str, Any]:
     if name != "base":
         tokenizer = load_tokenizer(base)
         rows = lessons.collect(config, suite, load_holdout(CORE)).rows
-        objective = config.train.objective
         guards: list[Any] = []
-        if objective in lessons.ONLINE:
-            examples, ledger = questions_of(tokenizer, suite, rows, config)
-        else:
-            cut = ChoiceCut(tokenizer, suite, config.train.choice_cut)
-            examples, ledger = examples_of(objective, tokenizer, rows, config, cut=cut)
+        examples, ledger = lessons.examples(tokenizer, suite, rows, config)
         from_base = name in ADAPTERS or name in ("pretrain", "reward")
         if not from_base:
             spent = json.loads((place / "lora.json").read_text("utf-8"))["seconds"]
@@ -248,5 +236,4 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    made = _child(sys.argv[1], Path(sys.argv[2]))
-    (Path(sys.argv[2]) / f"{sys.argv[1]}.json").write_text(json.dumps(made), "utf-8")
+    print(json.dumps(_child(sys.argv[1], Path(sys.argv[2]))))

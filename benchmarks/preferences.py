@@ -10,13 +10,13 @@ step.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks import child
 
 PAIRS, STEPS, RATE = 8, 4, 1e-4
 TARGET, MEMORY = 2.0, 0.7
@@ -61,16 +61,7 @@ def measure() -> dict[str, Any]:
 
 
 def _run(mode: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.preferences", mode],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    found = child.measured("benchmarks.preferences", mode)
     print(f"  {mode}: {found['seconds']:.2f} s a step", file=sys.stderr)
     return found
 

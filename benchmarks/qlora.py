@@ -9,14 +9,14 @@ is arithmetic on their published shapes, and says so.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from benchmarks import child
 
 STEPS, TOKENS, ROUNDS = 4, 1200, 2
 MODES = ("lora", "lora_plain", "qlora4", "qlora4_plain", "qlora8")
@@ -109,16 +109,7 @@ def _random(folder: Path, like: Path, shape: tuple[int, ...]) -> Path:
 
 
 def _run(folder: Path, mode: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.qlora", str(folder), mode],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    found = child.measured("benchmarks.qlora", folder, mode)
     shown = statistics.median(found["seconds"]), found["peak"] / 2**30
     print(f"  {mode}: {shown[0]:.2f} s a step, {shown[1]:.2f} GiB", file=sys.stderr)
     return found
@@ -136,10 +127,9 @@ def _child(folder: Path, mode: str) -> dict[str, Any]:
     from denizen.data import build_rows, load_holdout
     from denizen.models import SYSTEM, load_tokenizer
     from denizen.project.config import AdapterConfig, Config, TrainConfig
-    from denizen.project.machine import cores
+    from denizen.project.machine import cores, peak_rss_bytes
     from denizen.tasks import CORE
     from denizen.train import Job, fine_tune, rendered_example, tabulate
-    from denizen.train.forecast.resident import PeakMeter, resident_bytes
 
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(cores())
@@ -159,8 +149,7 @@ def _child(folder: Path, mode: str) -> dict[str, Any]:
         shortcuts=not plain,
     )
     clock: list[float] = []
-    # Not the kernel's peak: a child inherits that of the process that started it.
-    libraries = resident_bytes()
+    libraries = peak_rss_bytes()
     with tempfile.TemporaryDirectory() as scratch:
         job = Job(
             folder,
@@ -171,12 +160,11 @@ def _child(folder: Path, mode: str) -> dict[str, Any]:
             Path(scratch) / "adapter",
             ledger.supervised_share,
         )
-        with PeakMeter() as meter:
-            result = fine_tune(job, lambda *_: clock.append(time.perf_counter()))
+        result = fine_tune(job, lambda *_: clock.append(time.perf_counter()))
     return {
         "seconds": [round(b - a, 4) for a, b in pairwise(clock)],
         "libraries": libraries,
-        "peak": meter.peak,
+        "peak": peak_rss_bytes(),
         "loss": [point.loss for point in result.points],
     }
 

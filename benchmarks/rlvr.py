@@ -10,16 +10,16 @@ families' holdout, once, greedily, under the grammars.  McNemar's test is exact 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks import child
 from benchmarks.deadline import Deadline
+from denizen.project import atomic_write_text
 
 # How many families count as hard: those the start gets wrong most.
 HARD = 4
@@ -89,18 +89,10 @@ def _run(place: Path, what: str, arm: str, rate: float) -> dict[str, Any]:
     record = place / f"{what}-{_name(arm, rate)}.json"
     if not record.exists():
         print(f"  {what} {arm} {rate:g} ...", file=sys.stderr)
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.rlvr", str(place), what, arm, str(rate)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(done.stderr[-2000:])
-        record.write_text(done.stdout.strip().splitlines()[-1], "utf-8")
-    found: dict[str, Any] = json.loads(record.read_text("utf-8"))
-    return found
+        found = child.measured("benchmarks.rlvr", place, what, arm, rate)
+        atomic_write_text(record, json.dumps(found))
+    kept: dict[str, Any] = json.loads(record.read_text("utf-8"))
+    return kept
 
 
 def _hard(place: Path) -> list[str]:
@@ -115,32 +107,28 @@ def _name(arm: str, rate: float) -> str:
 
 def _train(place: Path, arm: str, rate: float) -> dict[str, Any]:
     """One arm, trained and scored on dev items."""
-    from denizen.data import build_rows, load_holdout
-    from denizen.data.build import draw_items
-    from denizen.models import SYSTEM, checkpoint, ensure, find_model, load_tokenizer
+    from denizen.data import load_holdout
+    from denizen.improve import lessons
+    from denizen.models import checkpoint, ensure, find_model, load_tokenizer
     from denizen.project.config import parse_config
     from denizen.project.machine import peak_rss_bytes
     from denizen.tasks import CORE, suite_of
-    from denizen.train import ChoiceCut, Job, examples_of, fine_tune, questions_of
+    from denizen.train import Job, fine_tune
 
     files = ensure(find_model("smollm2-135m-instruct"))
     base, core, holdout = checkpoint(files), suite_of("core"), load_holdout(CORE)
     hard = None if arm == "start" else suite_of(",".join(_hard(place)))
     asked = hard if hard and arm != "sft" else core
     objective = "grpo" if arm == "grpo" else "sft"
-    config = parse_config(f"train: {{objective: {objective}, learning_rate: {rate}}}")
-    tokenizer, seed = load_tokenizer(base), 0 if arm == "start" else SEED
-    count, guards = config.data.rows, []
+    seed = 0 if arm == "start" else SEED
+    settings = f"{{objective: {objective}, learning_rate: {rate}}}"
+    config = parse_config(f"train: {settings}\ndata: {{seed: {seed}}}")
+    tokenizer, guards = load_tokenizer(base), []
     if arm == "grpo":
         spent = json.loads((place / "train-start-0.json").read_text("utf-8"))["seconds"]
         guards.append(Deadline(spent))
-    if objective == "grpo":
-        items, _ = draw_items(count, seed, holdout, suite=asked)
-        examples, ledger = questions_of(tokenizer, core, items, config)
-    else:
-        rows, _ = build_rows(count, seed, holdout, suite=asked, system=SYSTEM)
-        cut = ChoiceCut(tokenizer, core, config.train.choice_cut, seed)
-        examples, ledger = examples_of("sft", tokenizer, rows, config, cut=cut)
+    rows = lessons.collect(config, asked, holdout).rows
+    examples, ledger = lessons.examples(tokenizer, core, rows, config)
     work = place / f"work-{_name(arm, rate)}"
     # A run that goes on where a killed one stopped would have had more than its seconds.
     shutil.rmtree(work, ignore_errors=True)

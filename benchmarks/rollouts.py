@@ -9,15 +9,13 @@ median of the rounds after one that warms up.  Ours transfer the adapter's weigh
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import policy
+from benchmarks import child, policy
 
 TARGET = 4.0
 QUESTIONS, GROUP, LONGEST, ROUNDS = 8, 8, 48, 3
@@ -55,16 +53,7 @@ def measure(workspace: Path) -> dict[str, Any]:
 
 
 def _run(engine: str, kind: str, adapter: Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.rollouts", engine, kind, str(adapter)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    found = child.measured("benchmarks.rollouts", engine, kind, adapter)
     print(f"  {kind}, {engine}: {found}", file=sys.stderr)
     return found
 

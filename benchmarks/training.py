@@ -12,11 +12,10 @@ equally fast for long.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from typing import Any
 
+from benchmarks import child
 from benchmarks.training_run import BATCHES, ROWS, Run
 
 TARGETS = {"smollm2-135m-instruct": 2.5, "qwen2.5-coder-0.5b-instruct": 2.0}
@@ -105,16 +104,7 @@ def _fastest(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _run(run: Run) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.training_run", json.dumps(run._asdict())],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    found = child.measured("benchmarks.training_run", json.dumps(run._asdict()))
     said = f"{run.model} {run.system} {run.order} {run.settings}: {found['seconds']:.2f} s a step"
     print(f"  {said}", file=sys.stderr)
     return found

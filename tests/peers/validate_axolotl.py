@@ -8,8 +8,6 @@ schema are put there (key "axolotl") for the tests that run without Axolotl.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import sys
@@ -17,6 +15,8 @@ import typing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from checking import run
 
 os.environ.setdefault("AXOLOTL_DO_NOT_TRACK", "1")
 
@@ -133,26 +133,5 @@ def literals(annotation: Any) -> list[Any] | None:
     return None
 
 
-def main(out: Path, target: Path | None) -> int:
-    if target:
-        known = json.loads(target.read_text()) if target.exists() else {}
-        text = json.dumps({**known, "axolotl": schema()}, indent=1, sort_keys=True)
-        target.write_text(text + "\n")
-    failed = 0
-    folders = sorted((out / "axolotl").iterdir())
-    for folder in folders:
-        noise = io.StringIO()
-        try:
-            with contextlib.redirect_stdout(noise):
-                said = check(folder.resolve())
-        except Exception as error:
-            failed += 1
-            said = f"FAILED {type(error).__name__}: {error}"
-        print(f"{folder.name}: {said}"[:600], flush=True)
-    print(f"{len(folders) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    here = [Path(a).resolve() for a in sys.argv[1:]]
-    sys.exit(main(here[0], here[1] if len(here) > 1 else None))
+    sys.exit(run("axolotl", schema, check))

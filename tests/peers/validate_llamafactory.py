@@ -8,9 +8,7 @@ put there (key "llamafactory") for the tests that run without LLaMA-Factory.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import json
 import os
 import sys
@@ -18,6 +16,8 @@ import typing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from checking import run
 
 os.environ.setdefault("DISABLE_VERSION_CHECK", "1")
 
@@ -86,25 +86,5 @@ def choices(annotation: Any) -> list[str] | None:
     return choices(parts[0]) if len(parts) == 1 else None
 
 
-def main(out: Path, target: Path | None) -> int:
-    if target:
-        known = json.loads(target.read_text()) if target.exists() else {}
-        text = json.dumps({**known, "llamafactory": schema()}, indent=1, sort_keys=True)
-        target.write_text(text + "\n")
-    failed = 0
-    folders = sorted((out / "llamafactory").iterdir())
-    for folder in folders:
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                said = check(folder.resolve())
-        except Exception as error:
-            failed += 1
-            said = f"FAILED {type(error).__name__}: {error}"
-        print(f"{folder.name}: {said}"[:600], flush=True)
-    print(f"{len(folders) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    here = [Path(a).resolve() for a in sys.argv[1:]]
-    sys.exit(main(here[0], here[1] if len(here) > 1 else None))
+    sys.exit(run("llamafactory", schema, check))

@@ -1,0 +1,37 @@
+"""A system measured in a process of its own, so that none leaves memory or threads to the next.
+
+Contract: `python -m MODULE ARGUMENTS...` prints one JSON object on its last line; whatever else the
+libraries say is shown only where the child fails (SystemExit with the end of it).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+
+def start(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a module of the benchmarks to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+        check=False,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What a finished child printed; SystemExit if it failed."""
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def measured(module: str, *arguments: object) -> dict[str, Any]:
+    """Both."""
+    return told(start(module, *arguments))
