@@ -170,7 +170,6 @@ def adapter(tiny: Path, folder: Path, value: float, base_hash: str = "h") -> Pat
     import torch
     from peft import LoraConfig, get_peft_model
 
-
     model = get_peft_model(load_model(tiny), LoraConfig(r=2, target_modules="all-linear"))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:

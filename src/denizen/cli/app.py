@@ -152,8 +152,7 @@ def _dispatch(verb: str, arguments: list[str]) -> int:
     except typer.Exit as error:
         return int(error.exit_code)
     except typer.Abort as error:
-        cause = error.__context__
-        raise cause if isinstance(cause, Terminated) else KeyboardInterrupt from error
+        raise KeyboardInterrupt from error
     except Exception as error:
         if not hasattr(error, "format_message"):  # a usage error of typer's own
             raise

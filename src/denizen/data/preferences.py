@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from denizen.data.build import LICENCE, SOURCE, BuildReport, draw_items
-from denizen.data.rows import check_not_empty
+from denizen.data.rows import check_not_empty, numbered_lines
 from denizen.project.errors import DataError
 from denizen.tasks import (
     FAMILIES,
@@ -158,16 +158,8 @@ def singles(pairs: Sequence[Pair]) -> list[Single]:
 
 def read_preferences(path: Path, kind: type[P]) -> list[P]:
     """Pairs or singles of a file made by `write_jsonl`; raises DataError naming the line."""
-    try:
-        lines = path.read_text("utf-8").split("\n")
-    except OSError as error:
-        raise DataError(
-            "cannot read the dataset", where=str(path), fix="`denizen data build` makes one"
-        ) from error
     rows: list[P] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
             data: dict[str, Any] = json.loads(line)
             lists = {k: tuple(v) for k, v in data.items() if isinstance(v, list)}

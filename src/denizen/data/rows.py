@@ -57,7 +57,7 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> None:
 def read_rows(path: Path) -> list[Row]:
     """Rows of a file; raises DataError for an empty or malformed one, naming the line."""
     rows = []
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in numbered_lines(path):
         try:
             data = json.loads(line)
             data["messages"] = tuple(data["messages"])
@@ -80,9 +80,11 @@ def check_not_empty(rows: Sequence[Any], name: str) -> None:
         )
 
 
-def _lines(path: Path) -> list[str]:
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a dataset that are not blank, with their numbers from 1; raises DataError."""
     try:
-        return [line for line in path.read_text("utf-8").split("\n") if line.strip()]
+        lines = path.read_text("utf-8").split("\n")
+        return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     except OSError as error:
         raise DataError(
             "cannot read the dataset", where=str(path), fix="`denizen data build` makes one"

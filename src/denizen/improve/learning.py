@@ -20,9 +20,7 @@ from denizen.improve.forecasting import find_forecast
 from denizen.models import SYSTEM, load_tokenizer
 from denizen.project import Bar, ConfigError, content_hash, sha256_file, source_hash
 from denizen.project.store import StageRecord
-from denizen.tasks import Item
 from denizen.train import (
-    ChoiceCut,
     DevelopmentSet,
     Example,
     Guard,
@@ -33,11 +31,11 @@ from denizen.train import (
     examples_of,
     fine_tune,
     mix_replay,
-    questions_of,
     replay_count,
     replay_rows,
 )
 from denizen.train.forecast.score import score
+from denizen.train.refusals import ONLINE
 
 if TYPE_CHECKING:
     from denizen.improve.mainline import MainLine
@@ -51,11 +49,8 @@ class Learning:
 
     def __init__(self, line: MainLine) -> None:
         self.line = line
-
-    @property
-    def exam(self) -> list[Item]:
-        """What no row may meet: of rows from outside, nobody knows what they were made for."""
-        return load_holdout() if self.line.config.train.data else self.line.holdout
+        # What no row may meet: of rows from outside, nobody knows what they were made for.
+        self._exam = load_holdout() if line.config.train.data else line.holdout
 
     def data(self) -> StageRecord:
         """Rows for the objective, checked against the holdout."""
@@ -65,7 +60,7 @@ class Learning:
             "seed": str(data.seed),
             "near_match": str(data.near_match),
             "families": ",".join(line.suite.names),
-            "holdout": content_hash([i.to_json() for i in self.exam]),
+            "holdout": content_hash([i.to_json() for i in self._exam]),
             "system": SYSTEM,
             "objective": config.train.objective,
             "code": source_hash("protocols", "tasks", "data"),
@@ -75,7 +70,7 @@ class Learning:
 
         def body(bar: Bar) -> Any:
             found = lessons.collect(config, line.suite, line.holdout, on_row=bar.advance)
-            leaks = check_leaks(lessons.questions(found.rows), self.exam, data.near_match)
+            leaks = check_leaks(lessons.questions(found.rows), self._exam, data.near_match)
             with line.store.making("rows", "train.jsonl", inputs, found.figures) as (path, made):
                 lessons.keep(found, config, path)
             figures = {"build": found.figures, "leaks": asdict(leaks)}
@@ -134,7 +129,7 @@ class Learning:
         judge = line.store.get(config.rl.reward_model) if config.rl.reward_model else None
         rows = lessons.recall(line.stages.artefact(line.done["data"], "rows").path, config)
         # Checked again here: this is where a leak would do its harm.
-        check_leaks(lessons.questions(rows), self.exam, config.data.near_match)
+        check_leaks(lessons.questions(rows), self._exam, config.data.near_match)
         examples, ledger = self._examples(rows, bar)
         job = Job(
             base=line.base,
@@ -154,10 +149,7 @@ class Learning:
     def _examples(self, rows: Sequence[Any], bar: Bar) -> tuple[list[Example], Ledger]:
         line, config = self.line, self.line.config
         tokenizer = load_tokenizer(line.base)
-        if config.train.objective in lessons.ONLINE:
-            return questions_of(tokenizer, line.suite, rows, config)
-        cut = ChoiceCut(tokenizer, line.suite, config.train.choice_cut, config.data.seed)
-        examples, ledger = examples_of(config.train.objective, tokenizer, rows, config, cut=cut)
+        examples, ledger = lessons.examples(tokenizer, line.suite, rows, config)
         if not config.guard.replay:
             return examples, ledger
         if config.train.objective != "sft":
@@ -191,7 +183,7 @@ class Learning:
             examples, _ = examples_of(config.train.objective, tokenizer, found.rows, config)
             development = DevelopmentSet(found.figures["items"], examples)
         probe = self._replayed(PROBED, "probe") if config.guard.probe else []
-        online = config.train.objective in lessons.ONLINE
+        online = config.train.objective in ONLINE
         # Rollouts are recorded by the number of the example, and a ledger may have dropped some.
         items = [example.fields["prompt"].item for example in kept] if online else ()
         return chosen_guards(config, work, probe=probe, development=development, items=items)

@@ -28,8 +28,9 @@ from denizen.data.preferences import (
 from denizen.models import SYSTEM
 from denizen.project import Config, ConfigError
 from denizen.tasks import Item, Suite
+from denizen.train import ChoiceCut, Example, Ledger, examples_of, questions_of
+from denizen.train.refusals import ONLINE
 
-ONLINE = ("rloo", "ppo", "grpo")
 _PAIRED = ("dpo", "orpo", "reward")
 # Dev items that early stopping looks at.
 DEVELOPMENT = 64
@@ -67,6 +68,17 @@ def collect(
         return Lessons(list(items), asdict(report))
     pairs, report = build_pairs(count, seed, holdout, suite=suite, system=SYSTEM, on_row=on_row)
     return Lessons(list(singles(pairs) if objective == "kto" else pairs), asdict(report))
+
+
+def examples(
+    tokenizer: Any, suite: Suite, rows: Sequence[Any], config: Config
+) -> tuple[list[Example], Ledger]:
+    """What training takes of the rows: questions to be answered, or rendered answers."""
+    objective = config.train.objective
+    if objective in ONLINE:
+        return questions_of(tokenizer, suite, rows, config)
+    cut = ChoiceCut(tokenizer, suite, config.train.choice_cut, config.data.seed)
+    return examples_of(objective, tokenizer, rows, config, cut=cut)
 
 
 def keep(lessons: Lessons, config: Config, path: Path) -> None:

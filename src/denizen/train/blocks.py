@@ -94,8 +94,11 @@ class FusedBlock:
         **options: Any,
     ) -> torch.Tensor:
         """What the layer's own forward returns; x is (rows, time, hidden)."""
+        import torch
+
         rows, time, width = hidden_states.shape
-        sampling = self._foldable and past_key_values is not None and not _tracked()
+        tracked = torch.is_grad_enabled()
+        sampling = self._foldable and past_key_values is not None and not tracked
         enough = rows * time >= (SAMPLED_TOKENS if sampling else FEW_TOKENS)
         usual = not options and position_embeddings is not None
         now = self.now() if enough and usual else None
@@ -182,12 +185,6 @@ def _fusable(layer: Any, adapter: str) -> bool:
 
 def _norm(module: Any) -> Norm:
     return Norm(module.weight, module.variance_epsilon)
-
-
-def _tracked() -> bool:
-    import torch
-
-    return bool(torch.is_grad_enabled())
 
 
 def _attend() -> Any:

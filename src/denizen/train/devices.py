@@ -28,13 +28,17 @@ def check_devices(config: Config) -> None:
         )
 
 
-def place(model: Any, config: Config) -> Any:
-    """The model on this process's GPU, if there is one and the launcher does not shard it."""
+def device() -> str:
+    """This process's own."""
     import torch
 
-    if torch.cuda.is_available() and not sharded(config) and model.device.type == "cpu":
-        model.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
-    return model
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+
+
+def place(model: Any, config: Config) -> None:
+    """Take the model to this process's device, if the launcher does not shard it."""
+    if model.device.type == "cpu" and not sharded(config):
+        model.to(device())
 
 
 def gpu_bfloat16() -> bool:

@@ -239,6 +239,23 @@ class OnPolicy(Offline):
         return score_choices(model, samples, rl.temperature, share_prefix=train.shortcuts)
 
 
+def of_answers(
+    groups: Sequence[Sequence[Row]], rewards: torch.Tensor, advantages: torch.Tensor
+) -> list[list[Row]]:
+    """The rows with their answer's advantage at every choice; both are (questions, group).
+
+    Where all rewards are equal it is 0: rounding leaves their mean a little off them.
+    """
+    tied = rewards.amax(1) == rewards.amin(1)
+    return [
+        [
+            replace(row, advantages=(float(of[row.members[0]]),) * len(row.sample.choices))
+            for row in group
+        ]
+        for of, group in zip(advantages.masked_fill(tied[:, None], 0.0), groups, strict=True)
+    ]
+
+
 def _find_reward(job: Job) -> Reward:
     if not job.config.rl.reward_model:
         return verified

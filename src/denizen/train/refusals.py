@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from denizen.train.recipe import Job
 
 ONLINE = ("rloo", "ppo", "grpo")
-_REFERRED = ("dpo", "kto")
+REFERRED = ("dpo", "kto")
 _ON_ROWS = ("sft", "pretrain")
 
 
@@ -42,7 +42,7 @@ def check_settings(config: Config) -> None:
     """Settings of the guards that the objective has no use for."""
     objective = config.train.objective
     moved = bool(config.train.start) or find_adapter(config.adapter.method).whole
-    if config.guard.patience and objective in _REFERRED and moved:
+    if config.guard.patience and objective in REFERRED and moved:
         raise ConfigError(
             f"{objective} has no reference for development rows unless a fresh adapter is trained",
             where="guard.patience",

@@ -189,22 +189,10 @@ def _schedule(plan: Plan) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "output_dir": "./out",
         "per_device_train_batch_size": plan.rows_a_process,
-        "gradient_accumulation_steps": 1,
         "num_train_epochs": float(train.epochs),
-        "learning_rate": plan.rate,
-        "lr_scheduler_type": "warmup_stable_decay",
-        "lr_scheduler_kwargs": plan.schedule,
-        "warmup_steps": train.warmup_steps,
-        "weight_decay": train.weight_decay,
-        "adam_beta2": 0.99,
-        "max_grad_norm": 1.0,
         "bf16": plan.precision == "bfloat16",
         "disable_gradient_checkpointing": train.checkpointing != "on",
-        "seed": plan.config.data.seed,
-        "logging_steps": 1,
-        "save_steps": train.save_steps,
-        "save_total_limit": 2,
-        "report_to": "none",
+        **plan.arguments,
         "plot_loss": False,
     }
     if train.max_steps:

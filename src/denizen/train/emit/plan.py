@@ -19,6 +19,7 @@ from denizen.project.errors import ConfigError
 from denizen.train.emit.rows import Table, table_of
 from denizen.train.methods import find_adapter, find_objective
 from denizen.train.recipe import learning_rate
+from denizen.train.refusals import ONLINE
 from denizen.train.targets import Targets, find_targets
 
 if TYPE_CHECKING:
@@ -52,6 +53,26 @@ class Plan:
     def schedule(self) -> dict[str, Any]:
         """Arguments of the warmup_stable_decay schedule."""
         return {"num_decay_steps": max(1, round(self.steps * 0.5)), "min_lr_ratio": 0.02}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What transformers' TrainingArguments calls the same in every tool built on them."""
+        train = self.config.train
+        return {
+            "gradient_accumulation_steps": 1,
+            "learning_rate": self.rate,
+            "lr_scheduler_type": "warmup_stable_decay",
+            "lr_scheduler_kwargs": self.schedule,
+            "warmup_steps": train.warmup_steps,
+            "weight_decay": train.weight_decay,
+            "adam_beta2": 0.99,
+            "max_grad_norm": 1.0,
+            "seed": self.config.data.seed,
+            "logging_steps": 1,
+            "save_steps": train.save_steps,
+            "save_total_limit": 2,
+            "report_to": "none",
+        }
 
     @property
     def alphas(self) -> dict[str, int]:
@@ -115,7 +136,7 @@ def json_lines(rows: Sequence[dict[str, Any]]) -> str:
 def refuse_own(config: Config) -> None:
     """Refuse what only Denizen does (before rows are built for nothing)."""
     train, guard, adapter = config.train, config.guard, config.adapter
-    if train.objective in ("grpo", "rloo", "ppo"):
+    if train.objective in ONLINE:
         refuse(
             "train.objective",
             f"the reward of {train.objective} is Denizen's exact verifier, which other tools lack",

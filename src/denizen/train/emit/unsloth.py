@@ -67,21 +67,9 @@ def trainer_arguments(plan: Plan) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "output_dir": "out",
         "per_device_train_batch_size": plan.rows_a_step,
-        "gradient_accumulation_steps": 1,
         "num_train_epochs": train.epochs,
         "max_steps": train.max_steps or -1,
-        "learning_rate": plan.rate,
-        "lr_scheduler_type": "warmup_stable_decay",
-        "lr_scheduler_kwargs": plan.schedule,
-        "warmup_steps": train.warmup_steps,
-        "weight_decay": train.weight_decay,
-        "adam_beta2": 0.99,
-        "max_grad_norm": 1.0,
-        "seed": plan.config.data.seed,
-        "logging_steps": 1,
-        "save_steps": train.save_steps,
-        "save_total_limit": 2,
-        "report_to": "none",
+        **plan.arguments,
         "max_length": train.max_length,
     }
     if train.objective in ("sft", "pretrain"):

@@ -21,10 +21,8 @@ from denizen.train.forecast.energy import JOULES_A_KWH, Power, estimated_power
 from denizen.train.forecast.flops import ASSETS
 from denizen.train.forecast.probe import Probe
 from denizen.train.methods import find_adapter
-from denizen.train.refusals import ONLINE
+from denizen.train.refusals import ONLINE, REFERRED
 
-# Their rows are read once by the reference before the first step.
-_REFERRED = ("dpo", "kto")
 # How far a speed of another run of this processor may be off.
 _UNPROBED = 0.35
 
@@ -97,7 +95,7 @@ def from_probe(
         extra = max(0.0, found.rounded - line.at(costs[found.steps[-1][0]]))
         rounded = extra * _rounded_steps(config, len(costs))
     read = reference = 0.0
-    if config.train.objective in _REFERRED:
+    if config.train.objective in REFERRED:
         share = _reference_share(config) * line.b
         read = share * sum(costs[i] for i in {i for i, _ in found.steps})
         reference = share * sum(costs) / config.train.epochs

@@ -9,10 +9,9 @@ is the k3 estimate times the ratio, whose gradient is unbiased (arXiv:2512.02556
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from denizen.train.on_policy import OnPolicy
+from denizen.train.on_policy import OnPolicy, of_answers
 from denizen.train.policy import Scored
 from denizen.train.rollouts.parts import Part
 from denizen.train.rollouts.record import Rollout, Row
@@ -34,15 +33,7 @@ class GRPO(OnPolicy):
         advantages = rewards - rewards.mean(dim=1, keepdim=True)
         if self.config.rl.loss != "dr_grpo":
             advantages = advantages / (rewards.std(dim=1, keepdim=True) + EPSILON)
-        # Rounding leaves a mean of equal rewards a little off them.
-        advantages[rewards.amax(1) == rewards.amin(1)] = 0.0
-        return [
-            [
-                replace(row, advantages=(float(of[row.members[0]]),) * len(row.sample.choices))
-                for row in group
-            ]
-            for of, group in zip(advantages, groups, strict=True)
-        ]
+        return of_answers(groups, rewards, advantages)
 
     def part_loss(
         self, part: Part, scored: Scored, rollout: Rollout

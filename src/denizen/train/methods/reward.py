@@ -143,8 +143,9 @@ def load_reward(base: Path, folder: Path, base_hash: str = "") -> RewardModel:
 
     With `base_hash` an adapter of another base is refused.
     """
-    import torch
     from transformers import AutoModelForSequenceClassification
+
+    from denizen.train.devices import device
 
     record = folder / "denizen.json"
     origin = json.loads(record.read_text("utf-8")) if record.exists() else {}
@@ -168,9 +169,7 @@ def load_reward(base: Path, folder: Path, base_hash: str = "") -> RewardModel:
         # Its values come with the adapter.
         model.score = new_head(model)
         model = load_adapter(model, folder)
-    if torch.cuda.is_available():
-        model.to("cuda")
-    return RewardModel(model, load_tokenizer(base))
+    return RewardModel(model.to(device()), load_tokenizer(base))
 
 
 METHOD = RewardModelling

@@ -9,11 +9,10 @@ this is the RLHF of that paper.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from denizen.project.config import Config
-from denizen.train.on_policy import OnPolicy
+from denizen.train.on_policy import OnPolicy, of_answers
 from denizen.train.policy import Scored
 from denizen.train.rewards import Reward
 from denizen.train.rollouts import Sampler
@@ -45,15 +44,7 @@ class RLOO(OnPolicy):
                     apart = sum(a - b for a, b in zip(row.old, row.reference, strict=True))
                     rewards[number, list(row.members)] -= kl * apart
         advantages = (rewards - rewards.mean(dim=1, keepdim=True)) * (size / (size - 1))
-        # Rounding leaves a mean of equal rewards a little off them.
-        advantages[rewards.amax(1) == rewards.amin(1)] = 0.0
-        return [
-            [
-                replace(row, advantages=(float(of[row.members[0]]),) * len(row.sample.choices))
-                for row in group
-            ]
-            for of, group in zip(advantages, groups, strict=True)
-        ]
+        return of_answers(groups, rewards, advantages)
 
     def part_loss(
         self, part: Part, scored: Scored, rollout: Rollout
