@@ -27,7 +27,7 @@ HARD = 4
 ARMS: dict[str, tuple[float, ...]] = {
     "sft": (1e-3, 3e-4),
     "sft hard": (1e-3, 3e-4),
-    "grpo": (1e-4, 3e-4),
+    "grpo": (1e-4, 3e-4, 1e-3),
 }
 # Dev items of a family.
 DEV, SEED = 40, 7
