@@ -66,7 +66,7 @@ def _run(name: str, place: Path) -> None:
     atomic_write_text(place / f"{name}.json", json.dumps(found))
 
 
-def _settings(name: str, place: Path) -> Any:
+def _settings(name: str) -> Any:
     """The configuration of a method; everything not named here is the default of all."""
     from denizen.project.config import parse_config
 
@@ -96,8 +96,8 @@ def _child(name: str, place: Path) -> dict[str, Any]:
     base, suite = checkpoint(files), suite_of("core")
     record: dict[str, Any] = {"method": name, "rows": ROWS, "items": ITEMS, "machine": facts()}
     folder = place / name
-    config = _settings(name, place)
     if name != "base":
+        config = _settings(name)
         tokenizer = load_tokenizer(base)
         rows = lessons.collect(config, suite, load_holdout(CORE)).rows
         guards: list[Any] = []
