@@ -10,7 +10,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+from denizen.project import atomic_write_text
 
 
 def start(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -35,3 +38,24 @@ def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def measured(module: str, *arguments: object) -> dict[str, Any]:
     """Both."""
     return told(start(module, *arguments))
+
+
+def recorded(record: Path, module: str, *arguments: object) -> dict[str, Any]:
+    """The same, once: what `record` holds, or a new measurement put there."""
+    if not record.exists():
+        print(f"  {record.stem} ...", file=sys.stderr)
+        atomic_write_text(record, json.dumps(measured(module, *arguments)))
+    found: dict[str, Any] = json.loads(record.read_text("utf-8"))
+    return found
+
+
+def prepare() -> None:
+    """What every child begins with: all cores for torch, and no notices of the libraries."""
+    import torch
+    import transformers
+
+    from denizen.project.machine import cores
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(cores())

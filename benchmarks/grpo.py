@@ -52,13 +52,9 @@ def _run(mode: str, adapter: Path) -> dict[str, Any]:
 
 
 def _child(mode: str, adapter: Path) -> dict[str, Any]:
-    import torch
-    import transformers
+    from denizen.project.machine import peak_rss_bytes
 
-    from denizen.project.machine import cores, peak_rss_bytes
-
-    transformers.logging.set_verbosity_error()
-    torch.set_num_threads(cores())
+    child.prepare()
     items = policy.questions(QUESTIONS * STEPS)
     with tempfile.TemporaryDirectory() as folder:
         run = _trl if mode == "trl" else _ours

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import child
+from benchmarks.answering import answered
 from benchmarks.deadline import Deadline
-from denizen.project import atomic_write_text
 
-ROWS, ITEMS = 240, 96
+ROWS, ITEMS = 480, 96
 ADAPTERS = (
     "lora",
     "rslora",
@@ -46,9 +46,7 @@ def measure(workspace: Path) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for name in ("base", *ADAPTERS, *OBJECTIVES, *CHAINED):
         record = place / f"{name}.json"
-        if not record.exists():
-            _run(name, place)
-        found[name] = json.loads(record.read_text("utf-8"))
+        found[name] = child.recorded(record, "benchmarks.methods", name, place)
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / record.name).write_text(json.dumps(found[name], indent=1) + "\n", "utf-8")
     draw(found, FOLDER / "methods.png")
@@ -58,12 +56,6 @@ def measure(workspace: Path) -> dict[str, Any]:
         "items": ITEMS,
         "methods": {name: {k: found[name].get(k) for k in keys} for name in found},
     }
-
-
-def _run(name: str, place: Path) -> None:
-    print(f"  {name} ...", file=sys.stderr)
-    found = child.measured("benchmarks.methods", name, place)
-    atomic_write_text(place / f"{name}.json", json.dumps(found))
 
 
 def _settings(name: str) -> Any:
@@ -78,20 +70,15 @@ def _settings(name: str) -> Any:
 
 
 def _child(name: str, place: Path) -> dict[str, Any]:
-    """Train one method, score it, and write its record."""
-    import torch
-    import transformers
-
+    """Train one method and score it."""
     from denizen.data import load_holdout
     from denizen.improve import lessons
     from denizen.models import SYSTEM, checkpoint, ensure, find_model, load_tokenizer
-    from denizen.project.machine import cores, facts, peak_rss_bytes
+    from denizen.project.machine import facts, peak_rss_bytes
     from denizen.tasks import CORE, suite_of
     from denizen.train import Job, fine_tune
 
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    torch.set_num_threads(cores())
+    child.prepare()
     files = ensure(find_model("smollm2-135m-instruct"))
     base, suite = checkpoint(files), suite_of("core")
     record: dict[str, Any] = {"method": name, "rows": ROWS, "items": ITEMS, "machine": facts()}
@@ -163,18 +150,15 @@ def _score(base: Path, folder: Path | None, suite: Any, place: Path) -> dict[str
     from denizen.data.build import draw_items
     from denizen.evaluate import GeneralScores, compare_general, score_general
     from denizen.evaluate.forgetting import score_with
-    from denizen.models import Generator, conversation, load_tokenizer, render_prompt
+    from denizen.models import load_tokenizer
     from denizen.models.adapters import load_trained
     from denizen.models.prompt_learning import is_prompt_learning
-    from denizen.tasks import CORE, verify
+    from denizen.tasks import CORE
 
     tokenizer = load_tokenizer(base)
     model = load_trained(base, folder)
     items, _ = draw_items(ITEMS, 5, load_holdout(CORE), suite=suite, split="dev")
-    prompts = [render_prompt(tokenizer, conversation(i.prompt)) for i in items]
-    grammars = [suite.grammar(i.prompt) for i in items]
-    answers = Generator(model, tokenizer).answer(prompts, grammars)
-    ok = [verify(i, a).ok for i, a in zip(items, answers, strict=True)]
+    ok = answered(model, tokenizer, items)
     if is_prompt_learning(model):
         # Its forward takes no cache of ours: one option at a time, through the training loss.
         general = score_with(lambda p, c: _loglikelihood(model, p, c), tokenizer)

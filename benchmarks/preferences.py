@@ -70,17 +70,13 @@ def _child(mode: str) -> dict[str, Any]:
     """Run one system and report its steps."""
     import tempfile
 
-    import torch
-    import transformers
-
     from denizen.data import load_holdout
     from denizen.data.preferences import build_pairs
     from denizen.models import SYSTEM, checkpoint, ensure, find_model
-    from denizen.project.machine import cores, peak_rss_bytes
+    from denizen.project.machine import peak_rss_bytes
     from denizen.tasks import CORE
 
-    transformers.logging.set_verbosity_error()
-    torch.set_num_threads(cores())
+    child.prepare()
     base = checkpoint(ensure(find_model("smollm2-135m-instruct")))
     pairs, _ = build_pairs(96, 11, load_holdout(CORE), system=SYSTEM)
     steps = STEPS if mode == "ours" else TRL_MODES[mode][0]

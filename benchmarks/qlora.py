@@ -120,19 +120,16 @@ def _child(folder: Path, mode: str) -> dict[str, Any]:
     import time
 
     import peft  # noqa: F401 (what is loaded before the first weight)
-    import torch
-    import transformers
     import trl  # noqa: F401
 
     from denizen.data import build_rows, load_holdout
     from denizen.models import SYSTEM, load_tokenizer
     from denizen.project.config import AdapterConfig, Config, TrainConfig
-    from denizen.project.machine import cores, peak_rss_bytes
+    from denizen.project.machine import peak_rss_bytes
     from denizen.tasks import CORE
     from denizen.train import Job, fine_tune, rendered_example, tabulate
 
-    transformers.logging.set_verbosity_error()
-    torch.set_num_threads(cores())
+    child.prepare()
     rows, _ = build_rows(96, 11, load_holdout(CORE), system=SYSTEM)
     rendered, ledger = tabulate(
         load_tokenizer(folder), [r.messages for r in rows], max_length=512, drop_budget=0.0

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import child
+from benchmarks.answering import answered
 from benchmarks.deadline import Deadline
-from denizen.project import atomic_write_text
 
 # How many families count as hard: those the start gets wrong most.
 HARD = 4
@@ -87,12 +87,7 @@ def _compared(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 def _run(place: Path, what: str, arm: str, rate: float) -> dict[str, Any]:
     """A child's record, from the workspace where it is there."""
     record = place / f"{what}-{_name(arm, rate)}.json"
-    if not record.exists():
-        print(f"  {what} {arm} {rate:g} ...", file=sys.stderr)
-        found = child.measured("benchmarks.rlvr", place, what, arm, rate)
-        atomic_write_text(record, json.dumps(found))
-    kept: dict[str, Any] = json.loads(record.read_text("utf-8"))
-    return kept
+    return child.recorded(record, "benchmarks.rlvr", place, what, arm, rate)
 
 
 def _hard(place: Path) -> list[str]:
@@ -183,26 +178,14 @@ def _exam(place: Path, arm: str, rate: float) -> dict[str, Any]:
 
 
 def _answered(base: Path, adapter: Path, items: list[Any]) -> list[bool]:
-    from denizen.models import Generator, conversation, load_tokenizer, render_prompt
+    from denizen.models import load_tokenizer
     from denizen.models.adapters import load_trained
-    from denizen.tasks import suite_of, verify
 
-    tokenizer, suite = load_tokenizer(base), suite_of("core")
-    prompts = [render_prompt(tokenizer, conversation(i.prompt)) for i in items]
-    grammars = [suite.grammar(i.prompt) for i in items]
-    answers = Generator(load_trained(base, adapter), tokenizer).answer(prompts, grammars)
-    return [verify(i, a).ok for i, a in zip(items, answers, strict=True)]
+    return answered(load_trained(base, adapter), load_tokenizer(base), items)
 
 
 def _child(place: Path, what: str, arm: str, rate: float) -> dict[str, Any]:
-    import torch
-    import transformers
-
-    from denizen.project.machine import cores
-
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    torch.set_num_threads(cores())
+    child.prepare()
     return (_train if what == "train" else _exam)(place, arm, rate)
 
 

@@ -59,15 +59,11 @@ def _run(engine: str, kind: str, adapter: Path) -> dict[str, Any]:
 
 
 def _child(engine: str, kind: str, adapter: Path) -> dict[str, Any]:
-    import torch
-    import transformers
-
     from denizen.models import load_model
     from denizen.models.adapters import load_adapter
-    from denizen.project.machine import cores, peak_rss_bytes
+    from denizen.project.machine import peak_rss_bytes
 
-    transformers.logging.set_verbosity_error()
-    torch.set_num_threads(cores())
+    child.prepare()
     model = load_adapter(load_model(policy.base_folder()), adapter, trainable=True)
     asked = policy.prompts(policy.questions(QUESTIONS), grammar=kind == "grammar")
     if engine == "gap":

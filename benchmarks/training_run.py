@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import child
 from denizen.train.batch import IGNORED
 from denizen.train.methods import Example
 
@@ -80,16 +81,14 @@ def ordered(rows: list[Example], order: str) -> list[list[Example]]:
 def run(what: Run) -> dict[str, Any]:
     """Train and report."""
     import torch
-    import transformers
     from peft import LoraConfig, get_peft_model
     from transformers import TrainerCallback
 
     from benchmarks.flops import gemm_peak, lora_step
     from denizen.models import checkpoint, ensure, find_model, load_model, load_tokenizer
-    from denizen.project.machine import cores, peak_rss_bytes
+    from denizen.project.machine import peak_rss_bytes
 
-    transformers.logging.set_verbosity_error()
-    torch.set_num_threads(cores())
+    child.prepare()
     base = checkpoint(ensure(find_model(what.model)))
     tokenizer = load_tokenizer(base)
     rows = draw(tokenizer, ROWS * BATCHES)[: ROWS * what.batches]
