@@ -74,14 +74,15 @@ def _compare(model: str, target: float) -> dict[str, Any]:
         for name, run in rivals.items()
     }
     ratio = median(ratios)
-    rival = min(named, key=lambda name: median(done[name]["seconds"] for done in rounds))
+    seconds = {name: median(done[name]["seconds"] for done in rounds) for name in final}
+    rival = min(named, key=seconds.__getitem__)
     memory = first[best]["peak_memory_gib"] / first[rival]["peak_memory_gib"]
     share = median(done[best]["share_of_peak"] for done in rounds)
     return {
         "rounds": rounds,
         "ours_best": best,
         "trl_best": rival,
-        "seconds": {name: median(done[name]["seconds"] for done in rounds) for name in final},
+        "seconds": seconds,
         "ratios": ratios,
         "ratio_best": round(ratio, 2),
         "share_of_peak": share,
