@@ -1,10 +1,12 @@
 """Every training method on the same data with the same budget: one JSON each, and a plot.
 
 Contract: methods that learn from answers start at the base and see the same rows once; those that
-learn from preferences or rewards start at the LoRA adapter those rows gave, and get at most the
-seconds it took (the reward model starts at the base and reads its pairs once).  Quality is exact
-answers on the dev split (never the holdout), forgetting the change on the general questions and
-sentences; time, peak memory and size are of the very run.
+learn from preferences or rewards start at the LoRA adapter those rows gave, and get the seconds it
+took, as does that adapter's own second pass over the rows (sft); the reward model starts at the
+base and reads its pairs once.  What asks a reference about its rows first takes the steps that
+`denizen forecast` says those seconds pay for.  Quality is exact answers on the dev split (never the
+holdout), forgetting the change on the general questions and sentences; time, peak memory and size
+are of the very run.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +36,12 @@ ADAPTERS = (
     "prefix",
     "prompt",
 )
-OBJECTIVES = ("pretrain", "dpo", "orpo", "kto", "reward", "rloo", "ppo", "grpo")
+REFERRED = ("dpo", "kto")
+OBJECTIVES = ("pretrain", "sft", "dpo", "orpo", "kto", "reward", "rloo", "ppo", "grpo")
 # RLHF: the reward model of this comparison judges, instead of the verifier.
 CHAINED = {"rlhf": ("rloo", "reward")}
+# Pixels that a name takes in the plot.
+_WIDE, _HIGH = 55, 13
 FOLDER = Path(__file__).with_name("results") / "methods"
 
 
@@ -87,29 +93,28 @@ def _child(name: str, place: Path) -> dict[str, Any]:
         config = _settings(name)
         tokenizer = load_tokenizer(base)
         rows = lessons.collect(config, suite, load_holdout(CORE)).rows
-        guards: list[Any] = []
         examples, ledger = lessons.examples(tokenizer, suite, rows, config)
         from_base = name in ADAPTERS or name in ("pretrain", "reward")
+        job = Job(
+            base=base,
+            base_hash=files.hash,
+            examples=examples,
+            config=config,
+            work=place / f"{name}-work",
+            adapter=folder,
+            supervised_share=ledger.supervised_share,
+            start=None if from_base else place / "lora",
+            reward_model=place / CHAINED[name][1] if name in CHAINED else None,
+        )
+        # A run that goes on where a killed one stopped would show a part of its time.
+        shutil.rmtree(job.work, ignore_errors=True)
         if not from_base:
             spent = json.loads((place / "lora.json").read_text("utf-8"))["seconds"]
-            guards.append(Deadline(spent))
-        # A run that goes on where a killed one stopped would show a part of its time.
-        shutil.rmtree(place / f"{name}-work", ignore_errors=True)
+            if name in REFERRED:
+                job = _affordable(job, spent, place / f"{name}-probe")
+            job = replace(job, guards=[Deadline(spent)])
         began, used = time.monotonic(), time.process_time()
-        result = fine_tune(
-            Job(
-                base=base,
-                base_hash=files.hash,
-                examples=examples,
-                config=config,
-                work=place / f"{name}-work",
-                adapter=folder,
-                supervised_share=ledger.supervised_share,
-                start=None if from_base else place / "lora",
-                guards=guards,
-                reward_model=place / CHAINED[name][1] if name in CHAINED else None,
-            )
-        )
+        result = fine_tune(job)
         record |= {
             "seconds": round(time.monotonic() - began, 1),
             "cpu_seconds": round(time.process_time() - used, 1),
@@ -127,6 +132,21 @@ def _child(name: str, place: Path) -> dict[str, Any]:
     else:
         record |= _score(base, None if name == "base" else folder, suite, place)
     return record
+
+
+def _affordable(job: Any, seconds: float, scratch: Path) -> Any:
+    """The job, with as many steps as these seconds pay for by its forecast."""
+    from denizen.train.forecast.plan import make_forecast
+
+    try:
+        found = make_forecast(job, {}, scratch, tariff=0.2)["local"]
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    once = found["parts"]["loading"] + found["parts"]["last save"]
+    each = (found["seconds"] - once) / found["steps"]
+    steps = max(1, int((seconds - once) / each))
+    train = job.config.train.model_copy(update={"max_steps": steps})
+    return replace(job, config=job.config.model_copy(update={"train": train}))
 
 
 def _ranking(base: Path, folder: Path, suite: Any, system: str) -> dict[str, Any]:
@@ -197,7 +217,7 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     shown = {n: r for n, r in found.items() if "drift" in r}
-    figure, axes = plt.subplots(figsize=(9, 6), constrained_layout=True)
+    figure, axes = plt.subplots(figsize=(9, 6), dpi=110, constrained_layout=True)
     points = axes.scatter(
         [r["drift"] for r in shown.values()],
         [100 * r["quality"] for r in shown.values()],
@@ -206,16 +226,23 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
         cmap="viridis_r",
         alpha=0.85,
     )
-    for name, record in shown.items():
-        axes.annotate(
-            name, (record["drift"], 100 * record["quality"]), (6, 5), textcoords="offset points"
-        )
     axes.axhline(100 * found["base"]["quality"], linestyle=":", color="grey", label="base")
     axes.set_xlabel("change of general text's log-probability, nats a token (0: nothing forgotten)")
     axes.set_ylabel(f"exact answers on {ITEMS} dev items, %")
     axes.legend(loc="lower right")
     figure.colorbar(points, label="seconds of training")
-    figure.savefig(path, dpi=110)
+    figure.canvas.draw()  # until then nothing has its place
+    taken: list[tuple[float, float]] = []
+    for name, record in sorted(shown.items(), key=lambda of: -of[1]["quality"]):
+        place = record["drift"], 100 * record["quality"]
+        x, y = axes.transData.transform(place)
+        # Below the names that are there already.
+        while any(abs(x - a) < _WIDE and abs(y - b) < _HIGH for a, b in taken):
+            y -= 1
+        taken.append((x, y))
+        below = (y - axes.transData.transform(place)[1]) * 72 / figure.dpi
+        axes.annotate(name, place, (8, below - 3), textcoords="offset points")
+    figure.savefig(path)
     plt.close(figure)
 
 
