@@ -1,10 +1,11 @@
 """Reinforcement with verifiable rewards: does GRPO after SFT beat SFT alone in equal wall time?
 
-Contract: all arms start at one adapter, the recipe's SFT on the default rows.  SFT goes on with as
-many fresh rows, of all core families or of the hard ones alone; GRPO has as many seconds as the
-start took, asks questions of the hard ones and sees verdicts, never answers.  Which families are
-hard, and each arm's learning rate, is chosen on the dev split; then the chosen arms answer the hard
-families' holdout, once, greedily, under the grammars.  McNemar's test is exact and one-sided.
+Contract: all arms start at one adapter, the recipe's SFT on the default rows.  SFT goes on with the
+same rows once more (no new answers are known, as GRPO is told none), or with as many fresh ones, of
+all core families or of the hard ones alone; GRPO has as many seconds as the start took, asks
+questions of the hard ones and sees verdicts, never answers.  Which families are hard, and each
+arm's learning rate, is chosen on the dev split; then the chosen arms answer the hard families'
+holdout, once, greedily, under the grammars.  McNemar's test is exact and one-sided.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ HARD = 4
 ARMS: dict[str, tuple[float, ...]] = {
     "sft": (1e-3, 3e-4),
     "sft hard": (1e-3, 3e-4),
+    "sft again": (1e-3, 3e-4),
     "grpo": (1e-4, 3e-4, 1e-3),
 }
 # Dev items of a family.
@@ -113,9 +115,9 @@ def _train(place: Path, arm: str, rate: float) -> dict[str, Any]:
     files = ensure(find_model("smollm2-135m-instruct"))
     base, core, holdout = checkpoint(files), suite_of("core"), load_holdout(CORE)
     hard = None if arm == "start" else suite_of(",".join(_hard(place)))
-    asked = hard if hard and arm != "sft" else core
+    asked = hard if hard and arm not in ("sft", "sft again") else core
     objective = "grpo" if arm == "grpo" else "sft"
-    seed = 0 if arm == "start" else SEED
+    seed = 0 if arm in ("start", "sft again") else SEED
     settings = f"{{objective: {objective}, learning_rate: {rate}}}"
     config = parse_config(f"train: {settings}\ndata: {{seed: {seed}}}")
     tokenizer, guards = load_tokenizer(base), []
