@@ -2,8 +2,9 @@
 
 Contract: the same base folder, rows, learnt tokens, adapter, rate and number of passes; the tools
 run the files `denizen.train.emit` writes, through their own command lines, each in an environment
-of its own (DENIZEN_PEER_LLAMAFACTORY, DENIZEN_PEER_AXOLOTL: folders of virtual environments).  A
-tool that does not run here is recorded with its own error; wall time includes start and loading.
+of its own (DENIZEN_PEER_LLAMAFACTORY, DENIZEN_PEER_AXOLOTL: folders of virtual environments), as
+activated.  A tool that does not run here is recorded with its own error; wall time includes start
+and loading.  `loss_after` is of each adapter on all rows, by the same hand: curves are of batches.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import child
 from denizen.project import Config
 from denizen.train.emit import Emitted
 
@@ -53,9 +55,11 @@ def _all(place: Path) -> dict[str, Any]:
         if not home:
             systems[name] = {"does not run": f"{variable} names no environment"}
             continue
-        program = [str(Path(home) / "bin" / command[0]), *command[1:]]
-        systems[name] = _theirs(program, made[name].run.parent, tokens)
+        systems[name] = _theirs(Path(home), command, made[name].run.parent, tokens)
         systems[name]["differs"] = list(made[name].notes)
+    for name, adapter in (("denizen", place / "adapter"), *_adapters(made)):
+        told = child.measured("benchmarks.peers", "score", base, place, adapter)
+        systems[name]["loss_after"] = told["loss"]
     return {
         "base": BASE,
         "rows": ROWS,
@@ -71,7 +75,13 @@ def settings() -> Config:
     return Config.model_validate(
         {
             "data": {"rows": ROWS},
-            "train": {"precision": "float32", "checkpointing": "off", "rounded_from": 1.0},
+            "train": {
+                "precision": "float32",
+                "checkpointing": "off",
+                "rounded_from": 1.0,
+                # Gives as many steps as the tools take with the rows a step that are emitted.
+                "batch_tokens": 1050,
+            },
         }
     )
 
@@ -113,8 +123,24 @@ def _ours(place: Path, base: Path, tokens: int) -> dict[str, Any]:
     return _figures(seconds, peak, tokens, told["seconds"], told["losses"])
 
 
-def _theirs(program: list[str], folder: Path, tokens: int) -> dict[str, Any]:
-    seconds, peak, code, text = _timed(program, folder)
+def _adapters(made: dict[str, Emitted]) -> list[tuple[str, Path]]:
+    """What each tool left, where it did; the last save stands nearest to the top."""
+    found = []
+    for name, emitted in made.items():
+        places = sorted(emitted.run.parent.glob("out/**/adapter_config.json"), key=_depth)
+        found += [(name, places[0].parent)] if places else []
+    return found
+
+
+def _depth(path: Path) -> int:
+    return len(path.parts)
+
+
+def _theirs(home: Path, command: list[str], folder: Path, tokens: int) -> dict[str, Any]:
+    bin_ = home / "bin"
+    # As `activate` does: tools start their own parts by name.
+    active = {"PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(home)}
+    seconds, peak, code, text = _timed([str(bin_ / command[0]), *command[1:]], folder, active)
     states = sorted(folder.glob("out/**/trainer_state.json"), key=lambda p: p.stat().st_mtime)
     if code or not states:
         return {"does not run": _error(text), "exit_code": code}
@@ -139,7 +165,9 @@ def _figures(
     }
 
 
-def _timed(command: list[str], folder: Path) -> tuple[float, float, int, str]:
+def _timed(
+    command: list[str], folder: Path, active: dict[str, str] | None = None
+) -> tuple[float, float, int, str]:
     """Seconds, peak GiB (of the process or a child it waited for), exit code, output."""
     began = time.monotonic()
     quiet = {"HF_HUB_OFFLINE": "1", "WANDB_DISABLED": "true", "AXOLOTL_DO_NOT_TRACK": "1"}
@@ -150,7 +178,7 @@ def _timed(command: list[str], folder: Path) -> tuple[float, float, int, str]:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**os.environ, **quiet},
+                env={**os.environ, **quiet, **(active or {})},
             )
         except OSError as error:
             return 0.0, 0.0, 127, str(error)
@@ -167,13 +195,15 @@ def _error(text: str) -> str:
     named = [line for line in lines if re.search(r"^\S*(Error|Exception)\b", line)]
     # A launcher's own complaint comes after, and says nothing.
     named = [line for line in named if "CalledProcessError" not in line] or named
-    return (named or lines or ["no output"])[-1][:500]
+    said = (named or lines or ["no output"])[-1]
+    # Where something lies on this machine is nobody's concern.
+    return re.sub(r"(?:/[\w.+-]+)+/", "", said)[:500]
 
 
-def _train(base: Path, place: Path) -> None:
-    """Denizen's own run on the very rows the tools were given."""
+def _examples(base: Path, place: Path) -> list[Any]:
+    """The very rows the tools were given."""
     from denizen.models import encode, load_tokenizer
-    from denizen.train import Example, Job, fine_tune
+    from denizen.train import Example
 
     tokenizer = load_tokenizer(base)
     examples = []
@@ -185,11 +215,40 @@ def _train(base: Path, place: Path) -> None:
             ids += new
             labels += new if segment["label"] else [-100] * len(new)
         examples.append(Example(len(ids), {"input_ids": ids, "labels": labels}))
-    job = Job(base, "bench", examples, settings(), place / "work", place / "adapter")
+    return examples
+
+
+def _train(base: Path, place: Path) -> None:
+    """Denizen's own run."""
+    from denizen.train import Job, fine_tune
+
+    job = Job(base, "bench", _examples(base, place), settings(), place / "work", place / "adapter")
     result = fine_tune(job)
     told = {"seconds": result.seconds, "losses": [point.loss for point in result.points]}
     (place / "denizen.json").write_text(json.dumps(told), "utf-8")
 
 
+def _score(base: Path, place: Path, adapter: Path) -> float:
+    """Mean loss of all learnt tokens under an adapter, nats."""
+    import torch
+
+    from denizen.models import load_model
+    from denizen.models.adapters import load_adapter
+    from denizen.train.loss import supervised_logps
+
+    child.prepare()
+    model = load_adapter(load_model(base), adapter).eval()
+    total, learnt = 0.0, 0
+    with torch.inference_mode():
+        for example in _examples(base, place):
+            ids, labels = (torch.tensor([example.fields[k]]) for k in ("input_ids", "labels"))
+            values = supervised_logps(model, ids, labels).values
+            total, learnt = total - float(values.sum()), learnt + len(values)
+    return round(total / learnt, 4)
+
+
 if __name__ == "__main__":
-    _train(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[1] == "score":
+        print(json.dumps({"loss": _score(*map(Path, sys.argv[2:]))}))
+    else:
+        _train(Path(sys.argv[1]), Path(sys.argv[2]))
