@@ -36,7 +36,6 @@ ADAPTERS = (
     "prefix",
     "prompt",
 )
-REFERRED = ("dpo", "kto")
 OBJECTIVES = ("pretrain", "sft", "dpo", "orpo", "kto", "reward", "rloo", "ppo", "grpo")
 # RLHF: the reward model of this comparison judges, instead of the verifier.
 CHAINED = {"rlhf": ("rloo", "reward")}
@@ -83,6 +82,7 @@ def _child(name: str, place: Path) -> dict[str, Any]:
     from denizen.project.machine import facts, peak_rss_bytes
     from denizen.tasks import CORE, suite_of
     from denizen.train import Job, fine_tune
+    from denizen.train.refusals import REFERRED
 
     child.prepare()
     files = ensure(find_model("smollm2-135m-instruct"))
@@ -235,12 +235,13 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
     taken: list[tuple[float, float]] = []
     for name, record in sorted(shown.items(), key=lambda of: -of[1]["quality"]):
         place = record["drift"], 100 * record["quality"]
-        x, y = axes.transData.transform(place)
+        x, point = axes.transData.transform(place)
+        y = point
         # Below the names that are there already.
         while any(abs(x - a) < _WIDE and abs(y - b) < _HIGH for a, b in taken):
             y -= 1
         taken.append((x, y))
-        below = (y - axes.transData.transform(place)[1]) * 72 / figure.dpi
+        below = (y - point) * 72 / figure.dpi
         axes.annotate(name, place, (8, below - 3), textcoords="offset points")
     figure.savefig(path)
     plt.close(figure)

@@ -127,13 +127,10 @@ def _adapters(made: dict[str, Emitted]) -> list[tuple[str, Path]]:
     """What each tool left, where it did; the last save stands nearest to the top."""
     found = []
     for name, emitted in made.items():
-        places = sorted(emitted.run.parent.glob("out/**/adapter_config.json"), key=_depth)
-        found += [(name, places[0].parent)] if places else []
+        places = list(emitted.run.parent.glob("out/**/adapter_config.json"))
+        if places:
+            found.append((name, min(places, key=lambda path: len(path.parts)).parent))
     return found
-
-
-def _depth(path: Path) -> int:
-    return len(path.parts)
 
 
 def _theirs(home: Path, command: list[str], folder: Path, tokens: int) -> dict[str, Any]:
