@@ -1,5 +1,6 @@
 """Base models: registry, fetching, loading, the one chat renderer, and two ways to generate."""
 
+from denizen.models.batched_llama import BatchedLlama
 from denizen.models.chat import (
     SYSTEM,
     Message,
@@ -19,6 +20,7 @@ from denizen.models.registry import MODELS, ModelEntry, PackageSource, find_mode
 __all__ = [
     "MODELS",
     "SYSTEM",
+    "BatchedLlama",
     "Completion",
     "Generator",
     "LlamaEngine",

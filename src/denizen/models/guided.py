@@ -9,10 +9,13 @@ llguidance); a step that allows more than MAX_CHOICES tokens raises TooManyChoic
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from denizen.models.gguf_vocabulary import Vocabulary
 from denizen.models.matching import matcher_of
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 MAX_CHOICES = 64
 
@@ -37,7 +40,7 @@ class GuidedDecoder:
 
     def decode(self, prompt: list[int], grammar: str, best: Best, limit: int) -> list[int]:
         """The ids of the answer, at most `limit`."""
-        matcher = matcher_of(self._table, grammar)
+        matcher = self.matcher(grammar)
         written: list[int] = []
         while not matcher.is_stopped() and len(written) < limit:
             forced = list(matcher.compute_ff_tokens())
@@ -47,6 +50,10 @@ class GuidedDecoder:
             matcher.try_consume_tokens(forced)
             written += forced
         return [token for token in written if token not in self._vocabulary.control][:limit]
+
+    def matcher(self, grammar: str) -> LLMatcher:
+        """A fresh matcher of a grammar over this vocabulary."""
+        return matcher_of(self._table, grammar)
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of token ids."""

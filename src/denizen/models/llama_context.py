@@ -121,6 +121,10 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "llama_model_free": (None, [c_void_p]),
     "llama_model_get_vocab": (c_void_p, [c_void_p]),
     "llama_vocab_n_tokens": (c_int32, [c_void_p]),
+    "llama_tokenize": (
+        c_int32,
+        [c_void_p, ctypes.c_char_p, c_int32, c_void_p, c_int32, c_bool, c_bool],
+    ),
     "llama_init_from_model": (c_void_p, [c_void_p, _ContextParams]),
     "llama_free": (None, [c_void_p]),
     "llama_get_memory": (c_void_p, [c_void_p]),
@@ -167,25 +171,32 @@ class Context:
     """A mapped GGUF with room for `cells` tokens of up to MAX_SEQUENCES sequences.
 
     The weights stay in the file's pages: what is written to the file is what the next `decode`
-    multiplies by (nothing is repacked).  Attention is in half precision, or `precise`: float32, and
-    slower with many branches, as it looks at the cells of all.  `close()` frees both, as does the
-    last reference.
+    multiplies by, unless they are `repacked` for this processor, as llama.cpp's server does (faster
+    with quantised weights).  Attention is in half precision, or `precise`: float32, and slower with
+    many branches, as it looks at the cells of all.  `close()` frees both, as does the last
+    reference.
     """
 
     def __init__(
-        self, gguf: Path, *, cells: int, threads: int, batch: int = 512, precise: bool = False
+        self,
+        gguf: Path,
+        *,
+        cells: int,
+        threads: int,
+        batch: int = 512,
+        precise: bool = False,
+        repacked: bool = False,
     ) -> None:
         self._library = _library()
         how = self._library.llama_model_default_params()
-        how.load_mode, how.use_extra_bufts, how.n_gpu_layers = _MMAP, False, 0
+        how.load_mode, how.use_extra_bufts, how.n_gpu_layers = _MMAP, repacked, 0
         self._model = self._library.llama_model_load_from_file(str(gguf).encode(), how)
         if not self._model:
             raise ArtefactError(
                 "llama.cpp cannot load the model", where=str(gguf), fix="export the model again"
             )
-        self.vocabulary: int = self._library.llama_vocab_n_tokens(
-            self._library.llama_model_get_vocab(self._model)
-        )
+        self._tokens = self._library.llama_model_get_vocab(self._model)
+        self.vocabulary: int = self._library.llama_vocab_n_tokens(self._tokens)
         what = self._library.llama_context_default_params()
         self._batch = batch = min(batch, cells)
         what.n_ctx, what.n_batch, what.n_ubatch = cells, batch, batch
@@ -240,6 +251,19 @@ class Context:
             return np.empty((0, self.vocabulary), dtype=np.float32)
         logits = self._library.llama_get_logits(self._context)
         return np.ctypeslib.as_array(logits, (count, self.vocabulary)).copy()
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of rendered text, special tokens parsed, none added."""
+        import numpy as np
+
+        data = text.encode()
+        room = np.empty(len(data) + 8, dtype=np.int32)
+        count = self._library.llama_tokenize(
+            self._tokens, data, len(data), room.ctypes.data, len(room), False, True
+        )
+        if count < 0:
+            raise ArtefactError("llama.cpp cannot tokenise the text", where=repr(text[:60]))
+        return [int(token) for token in room[:count]]
 
     def copy(self, source: int, target: int) -> None:
         """Let sequence `target` be what `source` is now (its cells are shared)."""

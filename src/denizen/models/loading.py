@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from denizen.models.fetch import ModelFiles
+from denizen.models.registry import ModelEntry
 from denizen.project.atomic import atomic_path
 from denizen.project.machine import native_bfloat16
 
@@ -33,11 +34,11 @@ def checkpoint(files: ModelFiles) -> Path:
     folder = files.folder / f"checkpoint-{files.hash[:12]}"
     if not (folder / "config.json").exists():
         with atomic_path(folder) as temporary:
-            _convert(files.gguf, temporary)
+            _convert(files.gguf, temporary, files.entry)
     return folder
 
 
-def _convert(gguf: Path, target: Path) -> None:
+def _convert(gguf: Path, target: Path, entry: ModelEntry) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -51,6 +52,8 @@ def _convert(gguf: Path, target: Path) -> None:
     fresh.load_state_dict(loaded.state_dict())
     fresh.tie_weights()
     fresh.save_pretrained(target)
+    if entry.chat_template and not tokenizer.chat_template:
+        tokenizer.chat_template, tokenizer.eos_token = entry.chat_template, entry.end_of_turn
     tokenizer.save_pretrained(target)
 
 

