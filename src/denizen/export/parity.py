@@ -1,17 +1,19 @@
 """Proof that trainer, tokenizer and llama.cpp see the same tokens.
 
-For each golden conversation the ids of the trainer's renderer, of the tokenizer's own
-apply_chat_template and of llama.cpp must be equal; what the Modelfile renders must be the same
-text.  Disagreement is a typed error: a model served on other tokens than it learnt is not the
-model that was tested.
+Contract: for each golden conversation the ids of the trainer's renderer, of the tokenizer's own
+apply_chat_template and of llama.cpp are equal, the Modelfile renders the same text, and all stop
+at the same ids (`stops.py`).  Disagreement is a typed error: a model served on other tokens than
+it learnt is not the model that was tested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from denizen.export.modelfile import render_template
+from denizen.export.stops import prove_stops
+from denizen.export.templates import ChatTemplate, find_template, stripped
 from denizen.models import SYSTEM, render, render_prompt
 from denizen.project.errors import ArtefactError
 
@@ -35,11 +37,18 @@ _TURNS = (
 
 
 class ParityProof(NamedTuple):
-    """How many conversations were compared, in how many tokens, and what differed."""
+    """How many conversations were compared, in how many tokens, and what differed.
+
+    `stops`: the ids by side, those of `StopProof`. `trimmed`: the base's template strips white
+    space around contents, and so the conversations were compared without any.
+    """
 
     conversations: int
     tokens: int
     mismatches: tuple[str, ...]
+    family: str = ""
+    stops: dict[str, list[int]] | None = None
+    trimmed: bool = False
 
 
 def golden_conversations() -> list[list[dict[str, str]]]:
@@ -62,29 +71,57 @@ def prove_tokens(
     tokenizer: Any,
     engine: LlamaEngine,
     conversations: Sequence[list[dict[str, str]]] | None = None,
+    *,
+    template: ChatTemplate | None = None,
+    folder: Path | None = None,
+    gguf: Path | None = None,
 ) -> ParityProof:
-    """Compare ids; raises ArtefactError on the first conversation that differs."""
-    total = 0
-    chosen = list(conversations or golden_conversations())
-    for number, messages in enumerate(chosen, 1):
-        rendered = render(tokenizer, messages)
-        own = list(rendered.input_ids)
-        stock = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)
-        seen = {
-            "apply_chat_template": list(stock["input_ids"]),
-            "llama.cpp": engine.tokenize(rendered.text),
-        }
-        for name, ids in seen.items():
-            if ids != own:
-                raise _mismatch(name, number, own, ids)
-        prompt = render_prompt(tokenizer, messages[:-1])
-        if render_template(messages[:-1]) != prompt:
-            raise ArtefactError(
-                f"the Modelfile renders golden conversation {number} differently",
-                fix="mend TEMPLATE in export/modelfile.py",
-            )
-        total += len(own)
-    return ParityProof(len(chosen), total, ())
+    """Compare ids; raises ArtefactError on the first conversation or stop that differs.
+
+    template  the family the Modelfile was written with; None: the one that is recognised
+    folder    the transformers folder that was exported, for its generation_config
+    gguf      the file `engine` runs, for the ids its header ends at
+    """
+    template = template or find_template(tokenizer)
+    chosen = [list(c) for c in conversations or golden_conversations()]
+    if template.trims:
+        chosen = [stripped(c) for c in chosen]
+    if not template.multi_turn:
+        chosen = [c for c in chosen if sum(m["role"] == "assistant" for m in c) == 1]
+    total = sum(
+        _compare(tokenizer, engine, messages, template, number)
+        for number, messages in enumerate(chosen, 1)
+    )
+    stops = prove_stops(tokenizer, template, folder=folder, gguf=gguf)._asdict()
+    ids = {side: [ids] if isinstance(ids, int) else list(ids) for side, ids in stops.items()}
+    return ParityProof(len(chosen), total, (), template.name, ids, template.trims)
+
+
+def _compare(
+    tokenizer: Any,
+    engine: LlamaEngine,
+    messages: list[dict[str, str]],
+    template: ChatTemplate,
+    number: int,
+) -> int:
+    """The tokens of a conversation on which everyone agrees."""
+    rendered = render(tokenizer, messages)
+    own = list(rendered.input_ids)
+    stock = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)
+    seen = {
+        "apply_chat_template": list(stock["input_ids"]),
+        "llama.cpp": engine.tokenize(rendered.text),
+    }
+    for name, ids in seen.items():
+        if ids != own:
+            raise _mismatch(name, number, own, ids)
+    if template.render(messages[:-1]) != render_prompt(tokenizer, messages[:-1]):
+        raise ArtefactError(
+            f"the Modelfile renders golden conversation {number} differently",
+            where=f"family {template.name}",
+            fix="mend its template in export/templates.py",
+        )
+    return len(own)
 
 
 def _mismatch(name: str, number: int, own: list[int], other: list[int]) -> ArtefactError:
