@@ -2,8 +2,8 @@
 
 Contract: a `Score` is everything needed to re-judge an answer without the model. A `SuiteResult`
 is one system on one suite; its items are unique. Files are JSONL, one score a line, written
-whole or not at all; the hash covers what was judged and not how long it took, so the same
-answers on a slower machine hash equal.
+whole or not at all; the hash covers what was judged and not how long it took or how sure the
+system was, so the same answers on a slower machine hash equal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Score:
 
     `cluster` is the unit of dependence (template x protocol): items that share it share their
     wording and their rule, so the cluster bootstrap resamples them together.
-    `score` lies in [0, 1]; `ok` is what accuracy counts. `seconds` is wall time for this item.
+    `score` lies in [0, 1]; `ok` is what accuracy counts. `seconds` is wall time for this item,
+    `confidence` in [0, 1] what the system itself gave its choices, if it told.
     """
 
     item_id: str
@@ -50,6 +51,7 @@ class Score:
     reason: str = ""
     tokens: int = 0
     seconds: float = 0.0
+    confidence: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,7 +62,7 @@ class Score:
         return cls(**data)
 
 
-_UNHASHED = ("seconds",)
+_UNHASHED = ("seconds", "confidence")
 
 
 @dataclass(frozen=True, slots=True)

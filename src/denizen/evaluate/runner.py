@@ -55,10 +55,12 @@ class SuiteVerdict(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A generated text with its length in tokens; `answer` may also return plain strings."""
+    """A generated text with its length in tokens and the system's confidence in its choices;
+    `answer` may also return plain strings."""
 
     text: str
     tokens: int = 0
+    confidence: float | None = None
 
 
 Answer = Callable[[Sequence[Any]], Sequence[str | Output]]
@@ -136,6 +138,7 @@ def _judge(
         reason=verdict.reason or "",
         tokens=made.tokens,
         seconds=seconds,
+        confidence=made.confidence,
     )
 
 

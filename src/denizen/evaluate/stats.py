@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 Alternative = Literal["two-sided", "greater", "less"]
 
@@ -71,9 +72,9 @@ class Adjusted(NamedTuple):
 
 def z_value(probability: float) -> float:
     """Standard normal quantile."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    return float(norm.ppf(probability))
+    return float(ndtri(probability))
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Proportion:
@@ -116,7 +117,8 @@ def mcnemar(
 
     'greater' asks whether the second system is better. p = 1 without discordant pairs.
     """
-    from scipy.stats import beta, binom
+    # The special functions behind scipy.stats, which takes ten times as long to check arguments.
+    from scipy.special import bdtr, bdtrc, betaincinv
 
     if wins < 0 or losses < 0:
         raise ValueError(f"need counts >= 0, got {wins} and {losses}")
@@ -125,14 +127,14 @@ def mcnemar(
         nan = math.nan
         return McNemar(0, 0, 1.0, alternative, nan, nan, nan, confidence)
     if alternative == "greater":
-        p = float(binom.sf(wins - 1, n, 0.5))
+        p = float(bdtrc(wins - 1, n, 0.5)) if wins else 1.0
     elif alternative == "less":
-        p = float(binom.cdf(wins, n, 0.5))
+        p = float(bdtr(wins, n, 0.5))
     else:
-        p = min(1.0, 2 * float(binom.cdf(min(wins, losses), n, 0.5)))
+        p = min(1.0, 2 * float(bdtr(min(wins, losses), n, 0.5)))
     tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, wins, losses + 1)) if wins else 0.0
-    high = float(beta.ppf(1 - tail, wins + 1, losses)) if losses else 1.0
+    low = float(betaincinv(wins, losses + 1, tail)) if wins else 0.0
+    high = float(betaincinv(wins + 1, losses, 1 - tail)) if losses else 1.0
     return McNemar(wins, losses, p, alternative, wins / n, low, high, confidence)
 
 
@@ -156,12 +158,12 @@ def paired_bootstrap(
     _check_paired(first, second)
     delta = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
     n = len(delta)
-    rng = np.random.default_rng(seed)
     value = float(delta.mean())
     edges = [(1 - confidence) / 2, (1 + confidence) / 2]
     if clusters is None:
         # Resampling n pairs is one multinomial draw over the distinct differences.
         distinct, counts = np.unique(delta, return_counts=True)
+        rng = np.random.default_rng(seed)
         means = rng.multinomial(n, counts / n, size=resamples) @ distinct / n
         low, high = (float(q) for q in np.quantile(means, edges))
         return Difference(value, low, high, confidence, "paired bootstrap", n, n)
@@ -174,11 +176,33 @@ def paired_bootstrap(
         return Difference(value, -1.0, 1.0, confidence, "cluster bootstrap", n, 1)
     sums = np.bincount(labels, weights=delta, minlength=k)
     sizes = np.bincount(labels, minlength=k).astype(float)
-    drawn = rng.multinomial(k, np.full(k, 1 / k), size=resamples)
-    means = (drawn @ sums) / (drawn @ sizes)
+    units = np.column_stack([sums, sizes])
+    if k * resamples <= _KEEP:
+        totals = _draws(k, resamples, seed) @ units
+    else:
+        # Clusters that look alike are drawn as one kind: few kinds, and the same distribution.
+        kinds, counts = np.unique(units, axis=0, return_counts=True)
+        totals = np.random.default_rng(seed).multinomial(k, counts / k, size=resamples) @ kinds
+    means = totals[:, 0] / totals[:, 1]
     stretched = value + (means - value) * math.sqrt(k / (k - 1))
     low, high = (float(q) for q in np.quantile(stretched, edges))
     return Difference(value, max(-1.0, low), min(1.0, high), confidence, "cluster bootstrap", n, k)
+
+
+# A table of draws depends on three numbers only, so a gate makes it once for all its checks. Above
+# this many counts (16 MB) it is not kept, and not made.
+_KEEP = 2_000_000
+
+
+@lru_cache(maxsize=8)
+def _draws(k: int, resamples: int, seed: int) -> Any:
+    """How often each of k clusters is drawn, [resamples, k] as float64, read-only."""
+    import numpy as np
+
+    drawn = np.random.default_rng(seed).multinomial(k, np.full(k, 1 / k), size=resamples)
+    table = drawn.astype(float)
+    table.flags.writeable = False
+    return table
 
 
 def holm(p_values: Mapping[str, float], alpha: float = 0.05) -> dict[str, Adjusted]:
