@@ -1,5 +1,7 @@
-"""The report: `ReportData` in, report.html and report.json out."""
+"""The report: `ReportData` in, report.html, report.md and report.json out."""
 
+from denizen.evaluate.report.build import family_rows, pick_examples
+from denizen.evaluate.report.calibration import reliability
 from denizen.evaluate.report.data import (
     Artefact,
     Example,
@@ -9,7 +11,6 @@ from denizen.evaluate.report.data import (
     HackingCheck,
     LedgerRow,
     Quantisation,
-    Rate,
     ReportData,
     Stage,
     SystemRow,
@@ -17,32 +18,89 @@ from denizen.evaluate.report.data import (
     Training,
     TrainingPoint,
     Trend,
-    family_rows,
-    pick_examples,
 )
-from denizen.evaluate.report.page import render, write_report
+from denizen.evaluate.report.evidence import (
+    BehaviourRow,
+    Figure,
+    ForestRow,
+    IntegrityCheck,
+    IntegrityPart,
+    Judge,
+    LadderRow,
+    Look,
+    Looks,
+    Plot,
+    PlotLine,
+    PlotPoint,
+    PowerStatement,
+    PrivacyPart,
+    Quote,
+    RadarPoint,
+    Rate,
+    Reliability,
+    ReliabilityBin,
+)
+from denizen.evaluate.report.from_audits import privacy_parts
+from denizen.evaluate.report.from_gate import (
+    Shipped,
+    behaviour_rows,
+    forest_rows,
+    ladder_rows,
+    looks_of,
+    radar_points,
+)
+from denizen.evaluate.report.markdown import render_markdown
+from denizen.evaluate.report.page import Written, render, write_report
 from denizen.evaluate.report.rails import guard_rails
 
 __all__ = [
     "Artefact",
+    "BehaviourRow",
     "Example",
     "FamilyRow",
+    "Figure",
+    "ForestRow",
     "ForgettingLeg",
     "GuardRails",
     "HackingCheck",
+    "IntegrityCheck",
+    "IntegrityPart",
+    "Judge",
+    "LadderRow",
     "LedgerRow",
+    "Look",
+    "Looks",
+    "Plot",
+    "PlotLine",
+    "PlotPoint",
+    "PowerStatement",
+    "PrivacyPart",
     "Quantisation",
+    "Quote",
+    "RadarPoint",
     "Rate",
+    "Reliability",
+    "ReliabilityBin",
     "ReportData",
+    "Shipped",
     "Stage",
     "SystemRow",
     "TokenParity",
     "Training",
     "TrainingPoint",
     "Trend",
+    "Written",
+    "behaviour_rows",
     "family_rows",
+    "forest_rows",
     "guard_rails",
+    "ladder_rows",
+    "looks_of",
     "pick_examples",
+    "privacy_parts",
+    "radar_points",
+    "reliability",
     "render",
+    "render_markdown",
     "write_report",
 ]

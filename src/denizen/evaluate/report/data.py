@@ -1,4 +1,4 @@
-"""Everything a report says, as plain data: the same content becomes report.html and report.json.
+"""Everything a report says, as plain data: the same content becomes .html, .md and .json.
 
 Contract: frozen dataclasses, JSON-serialisable, every section optional except the verdict; what
 is absent is not drawn. Rates and differences are fractions, times seconds, sizes bytes. Text may
@@ -13,22 +13,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from denizen.evaluate.gate import GateVerdict
-from denizen.evaluate.records import Score, SuiteResult, by_family, pair
-from denizen.evaluate.stats import Proportion, discordant, wilson
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share with its interval, in [0, 1]."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @classmethod
-    def of(cls, proportion: Proportion) -> Rate:
-        return cls(proportion.value, proportion.low, proportion.high, proportion.n)
+from denizen.evaluate.report.evidence import (
+    BehaviourRow,
+    ForestRow,
+    IntegrityPart,
+    LadderRow,
+    Looks,
+    PowerStatement,
+    PrivacyPart,
+    RadarPoint,
+    Rate,
+    Reliability,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,10 @@ class SystemRow:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The same question before and after. `derivation`: what the exact engine computed."""
+    """The same question before and after. `derivation`: what the exact engine computed.
+
+    `generated` marks `before` and `after` as written by models.
+    """
 
     family: str
     prompt: str
@@ -67,6 +66,7 @@ class Example:
     after_ok: bool
     expected: str = ""
     derivation: str = ""
+    generated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """`command` is what was typed, `created` an ISO 8601 time, `limits` what is not proven."""
+    """`command` is what was typed, `created` an ISO 8601 time, `limits` what is not proven.
+
+    `forest` may be left empty: it is then drawn from the verdict's checks. `radar` is the general
+    sets one by one, `forgetting` all of them together; `ladder` every quant, `quantisation` the
+    one that ships.
+    """
 
     title: str
     created: str
@@ -202,6 +207,15 @@ class ReportData:
     stages: tuple[Stage, ...] = ()
     machine: dict[str, str] | None = None
     limits: tuple[str, ...] = ()
+    forest: tuple[ForestRow, ...] = ()
+    reliability: tuple[Reliability, ...] = ()
+    radar: tuple[RadarPoint, ...] = ()
+    ladder: tuple[LadderRow, ...] = ()
+    behaviour: tuple[BehaviourRow, ...] = ()
+    privacy: tuple[PrivacyPart, ...] = ()
+    integrity: IntegrityPart | None = None
+    looks: Looks | None = None
+    power: PowerStatement | None = None
 
     def to_json(self) -> str:
         """JSON text; figures that are not finite become null."""
@@ -221,69 +235,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def family_rows(
-    base: SuiteResult, specialist: SuiteResult, verdict: GateVerdict | None = None
-) -> tuple[FamilyRow, tuple[FamilyRow, ...]]:
-    """(overall row, a row a family) from two suites; p-values are taken from the verdict."""
-    pairs = pair(base, specialist)
-    checks = verdict.checks if verdict else ()
-    p_values = {c.subject: c.p for c in checks if c.kind == "superiority"}
-    other = {score.item_id: score for score in specialist.scores}
-
-    def row(name: str, first: list[bool], second: list[bool]) -> FamilyRow:
-        n = len(first)
-        wins, losses = discordant(first, second)
-        both = sum(first) - losses
-        return FamilyRow(
-            name,
-            Rate.of(wilson(sum(first), n)),
-            Rate.of(wilson(sum(second), n)),
-            wins,
-            losses,
-            both,
-            n - both - wins - losses,
-            p_values.get(name),
-        )
-
-    families = tuple(
-        row(family, [s.ok for s in scores], [other[s.item_id].ok for s in scores])
-        for family, scores in by_family(base.scores).items()
-    )
-    return row("overall", [a.ok for a, _ in pairs], [b.ok for _, b in pairs]), families
-
-
-def pick_examples(
-    base: SuiteResult, specialist: SuiteResult, per_family: int = 1, failures: int = 2
-) -> tuple[Example, ...]:
-    """The first items a family that the specialist won, then up to `failures` that it got wrong,
-    each of another family.
-
-    Taken in item-id order, never hand-picked; failures are shown so that the reader sees them.
-    """
-    pairs = pair(base, specialist)
-    chosen: list[Example] = []
-    counts: dict[str, int] = {}
-    wrong: dict[str, Example] = {}
-    for before, after in pairs:
-        if after.ok and not before.ok and counts.get(before.family, 0) < per_family:
-            counts[before.family] = counts.get(before.family, 0) + 1
-            chosen.append(_example(before, after))
-        elif not after.ok and after.family not in wrong and len(wrong) < failures:
-            wrong[after.family] = _example(before, after)
-    chosen.sort(key=lambda example: example.family)
-    return (*chosen, *wrong.values())
-
-
-def _example(before: Score, after: Score) -> Example:
-    return Example(
-        before.family,
-        after.prompt,
-        before.output,
-        after.output,
-        before.ok,
-        after.ok,
-        after.expected or "",
-        "" if after.answer is None else after.answer,
-    )

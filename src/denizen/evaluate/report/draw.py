@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from denizen.evaluate.report.data import Artefact, FamilyRow, Rate
+from denizen.evaluate.report.data import Artefact, FamilyRow
+from denizen.evaluate.report.evidence import Rate
 from denizen.evaluate.report.text import e, interval, percent, ticks
 
 INITIALS = frozenset(("amm", "apr", "apy", "il", "lp", "tvl"))

@@ -9,14 +9,23 @@ from __future__ import annotations
 import html
 import math
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from denizen.evaluate.report.evidence import Rate
 
 _HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def e(text: object) -> str:
-    """Escaped text; invisible control characters become a visible code such as [U+202E]."""
+def visible(text: object) -> str:
+    """Text whose invisible control characters became a code such as [U+202E]; not escaped."""
     shown = _HIDDEN.sub(lambda match: f"[U+{ord(match.group()):04X}]", str(text))
-    return html.escape(shown.encode("utf-8", "replace").decode(), quote=True)
+    return shown.encode("utf-8", "replace").decode()
+
+
+def e(text: object) -> str:
+    """Escaped, visible text."""
+    return html.escape(visible(text), quote=True)
 
 
 def percent(value: float, digits: int = 0) -> str:
@@ -25,6 +34,27 @@ def percent(value: float, digits: int = 0) -> str:
 
 def interval(low: float, high: float) -> str:
     return f"{100 * low:.0f} to {100 * high:.0f}%"
+
+
+def span(low: float, high: float) -> str:
+    """An interval in percent with one decimal."""
+    return f"{100 * low:.1f} to {100 * high:.1f}%"
+
+
+def rate(value: Rate) -> str:
+    """A share with its interval in small print; markup."""
+    return f"{percent(value.value, 1)}<small>{span(value.low, value.high)}</small>"
+
+
+def number(value: float, unit: str = "") -> str:
+    """A figure in its unit; "share" reads as percent, whole numbers have no decimals."""
+    if not math.isfinite(value):
+        return "not finite"
+    if unit == "share":
+        # A small rate keeps its leading digit: 0.04% is not 0.0%.
+        return percent(value, 1 if abs(value) >= 0.001 or value == 0 else 3)
+    text = f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
+    return f"{text} {unit}".strip().replace("-", "\u2212")
 
 
 def points(value: float) -> str:
