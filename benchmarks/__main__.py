@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import (
     engine,
     forecast,
+    gate,
     generalist,
     gpu,
     grpo,
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "gpu": lambda _: gpu.measure(),
     "quickstart": quickstart.measure,
     "generalist": generalist.measure,
+    "gate": gate.measure,
 }
 
 # These need what most machines lack: a GPU, other trainers' environments.

@@ -51,6 +51,7 @@ def run_line(
     as_json: bool,
     until: str = "gate",
     change: Callable[[Config], Config] = lambda settings: settings,
+    candidate: str = "",
 ) -> Any:
     """Run the main line up to a stage; `change` is what the command line says of the settings."""
     import os
@@ -69,6 +70,7 @@ def run_line(
         full=full,
         quiet=as_json,
         command=f"denizen {verb}" + (" --full" if full else ""),
+        candidate=candidate,
         say=(lambda _: None) if as_json else say,
     )
 

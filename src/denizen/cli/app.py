@@ -37,6 +37,7 @@ VERBS = {
     "eval": "Score base and specialist on the frozen holdout.",
     "export": "Merge, quantise and prove the GGUF.",
     "gate": "Pass, fail or inconclusive: exit code 0, 1 or 3.",
+    "bakeoff": "Two or three bases on one small budget, ranked.",
     "ask": "Ask the released specialist.",
     "serve": "Serve the release: OpenAI-compatible, on loopback.",
     "runs": "Runs: list, show, diff.",

@@ -1,6 +1,9 @@
-"""`denizen eval`: base, merged and shipped model on the frozen holdout."""
+"""`denizen eval`: the holdout's scores, other suites, or another harness on the release."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -9,22 +12,61 @@ from denizen.cli._common import (
     FullOption,
     JsonOption,
     WorkspaceOption,
+    config_of,
     emit,
+    quiet_libraries,
     run_line,
+    say,
     workspace_of,
 )
+from denizen.project.errors import ConfigError
 
 app = typer.Typer()
 
 
-@app.command("eval")
-def evaluate(
+@app.command()
+def eval(  # the verb's name
+    suite: Annotated[
+        str | None, typer.Option(help="Behaviour suites by commas, or all, of a GGUF.")
+    ] = None,
+    sets: Annotated[
+        str | None, typer.Option(help="Public general sets: their folder, or hub.")
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(help="Folder of contract pairs (SWC registry or SmartBugs).")
+    ] = None,
+    dmind: Annotated[Path | None, typer.Option(help="Your copy of the DMind benchmark.")] = None,
+    harness: Annotated[str | None, typer.Option(help="Run lm-eval or inspect instead.")] = None,
+    env: Annotated[
+        Path | None, typer.Option(help="The harness's own environment (a venv or its python).")
+    ] = None,
+    tasks: Annotated[str, typer.Option(help="Tasks of the harness, by commas.")] = "",
+    task_folder: Annotated[
+        Path | None, typer.Option(help="Folder of lm-eval tasks of your own.")
+    ] = None,
+    emit_to: Annotated[
+        Path | None, typer.Option("--emit", help="Write Denizen's families as lm-eval tasks here.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Items of each suite, set or task.")] = None,
+    base: Annotated[bool, typer.Option("--base", help="Ask the base too, and compare.")] = False,
+    gguf: Annotated[Path | None, typer.Option(help="Another GGUF than the release.")] = None,
     workspace: WorkspaceOption = None,
     config: ConfigOption = None,
     full: FullOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Run (or resume) the main line up to the scores of the shipped GGUF."""
+    """Score the shipped GGUF on the holdout; or, with an option, put something else to a GGUF."""
+    if emit_to is not None:
+        _emit(emit_to, config, json)
+    elif harness is not None:
+        _harness(harness, env, tasks, task_folder, limit, gguf, workspace, config, json)
+    elif suite or sets or audit or dmind:
+        _examine(suite, sets, audit, dmind, limit, base, gguf, workspace, config, json)
+    else:
+        _holdout(workspace, config, full, json)
+
+
+def _holdout(workspace: Path | None, config: Path | None, full: bool, json: bool) -> None:
     from denizen.project import list_runs
 
     run_line("eval", workspace, config, full, json, until="shipped score")
@@ -32,3 +74,134 @@ def evaluate(
     value = {s.name: s.figures for s in stages if s.name.endswith("score")}
     rows = [f"{name:<16}{f['accuracy']:>8.1%} of {f['n']}" for name, f in value.items()]
     emit(value, json, "\n".join(rows))
+
+
+def _emit(folder: Path, config: Path | None, json: bool) -> None:
+    from denizen.evaluate.harness import write_lm_eval
+    from denizen.tasks import suite_of
+
+    names = write_lm_eval(folder, suite_of(config_of(config).data.families).names)
+    emit({"folder": str(folder), "tasks": names}, json, "\n".join(names))
+
+
+def _harness(
+    harness: str,
+    env: Path | None,
+    tasks: str,
+    task_folder: Path | None,
+    limit: int | None,
+    gguf: Path | None,
+    workspace: Path | None,
+    config: Path | None,
+    json: bool,
+) -> None:
+    from datetime import UTC, datetime
+
+    from denizen.evaluate.harness import HarnessJob, run_harness
+    from denizen.project import sha256_file
+    from denizen.serve import Analyst, create_app, serving
+    from denizen.tasks import suite_of
+
+    if harness not in ("lm-eval", "inspect"):
+        raise ConfigError(f"no harness {harness!r}", where="--harness", fix="lm-eval or inspect")
+    if env is None:
+        raise ConfigError(
+            f"{harness} runs in an environment of its own",
+            where="--env",
+            fix="name the folder of its venv, or its python",
+        )
+    settings, place = config_of(config), workspace_of(workspace)
+    path = _file(gguf, place)
+    analyst = Analyst(
+        path,
+        suite_of(settings.data.families),
+        context=settings.export.context,
+        max_new_tokens=settings.evaluate.max_new_tokens,
+    )
+    folder = place.path("harness", f"{harness}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    try:
+        with serving(create_app(analyst, path.stem)) as url:
+            named = tuple(t.strip() for t in tasks.split(",") if t.strip())
+            job = HarnessJob(
+                harness,  # type: ignore[arg-type]
+                env,
+                url,
+                path.stem,
+                named,
+                task_folder=task_folder,
+                limit=limit,
+            )
+            found = run_harness(job, folder, artefact=sha256_file(path))
+    finally:
+        analyst.close()
+    value = {
+        "harness": found.harness,
+        "version": found.version,
+        "folder": str(folder),
+        "figures": [f._asdict() if hasattr(f, "_asdict") else vars_of(f) for f in found.figures],
+    }
+    emit(value, json, "\n".join(f"{f}" for f in map(_figure_line, found.figures)))
+
+
+def vars_of(value: Any) -> dict[str, Any]:
+    """A frozen dataclass as a dictionary."""
+    from dataclasses import asdict
+
+    return asdict(value)
+
+
+def _figure_line(figure: Any) -> str:
+    span = "no interval" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+    return f"{figure.task:<32}{figure.metric:<20}{figure.value:>8.3f}  {span}  n = {figure.n}"
+
+
+def _examine(
+    suite: str | None,
+    sets: str | None,
+    audit: Path | None,
+    dmind: Path | None,
+    limit: int | None,
+    base: bool,
+    gguf: Path | None,
+    workspace: Path | None,
+    config: Path | None,
+    json: bool,
+) -> None:
+    from denizen.improve.conduct import sets_of, suites_of
+    from denizen.improve.examining import examine
+
+    settings, place = config_of(config), workspace_of(workspace)
+    quiet_libraries()
+    chosen = list(suites_of(suite or "", limit or 10_000))
+    chosen += _outside(audit, dmind, limit)
+    found = examine(
+        place,
+        settings,
+        _file(gguf, place),
+        chosen,
+        sets_of(sets or "", limit or 1_000_000),
+        base=base,
+        quiet=json,
+        say=(lambda _: None) if json else say,
+    )
+    emit([f.to_dict() for f in found], json, "\n".join(f.line() for f in found))
+
+
+def _outside(audit: Path | None, dmind: Path | None, limit: int | None) -> list[Any]:
+    from denizen.evaluate.suites.audit import audit_suite
+    from denizen.evaluate.suites.audit_reading import contract_pairs
+    from denizen.evaluate.suites.dmind import dmind_suite, read_dmind
+
+    found = []
+    if audit is not None:
+        found.append(audit_suite(contract_pairs(audit).pairs, count=limit))
+    if dmind is not None:
+        questions = read_dmind(dmind).questions
+        found.append(dmind_suite(questions[:limit] if limit else questions))
+    return found
+
+
+def _file(gguf: Path | None, place: Any) -> Path:
+    from denizen.improve import release_gguf
+
+    return gguf or release_gguf(place)

@@ -20,12 +20,22 @@ app = typer.Typer()
 def export(
     workspace: WorkspaceOption = None, config: ConfigOption = None, json: JsonOption = False
 ) -> None:
-    """Run (or resume) the main line up to this stage."""
+    """Write every file that `export` in the configuration names, and prove the GGUFs' tokens."""
     from denizen.project import Store, list_runs
 
     run_line("export", workspace, config, False, json, until="export")
     place = workspace_of(workspace)
-    stage = list_runs(place)[0].stages[-1]
-    artefact = Store(place).get(stage.outputs["gguf"])
-    value = {"hash": artefact.hash, "path": str(artefact.path), "figures": stage.figures}
-    emit(value, json, f"gguf {artefact.hash[:12]}: {artefact.path}")
+    store, value, lines = Store(place), {}, []
+    for stage in list_runs(place)[0].stages:
+        if not stage.name.startswith("export"):
+            continue
+        for kind in ("gguf", "lora", "vllm"):
+            if kind in stage.outputs:
+                artefact = store.get(stage.outputs[kind])
+                value[stage.name] = {
+                    "hash": artefact.hash,
+                    "path": str(artefact.path),
+                    "figures": stage.figures,
+                }
+                lines.append(f"{kind} {artefact.hash[:12]}: {artefact.path}")
+    emit(value, json, "\n".join(lines))

@@ -8,7 +8,9 @@ from denizen.evaluate.forgetting import (
     compare_general,
     general_questions,
     general_sentences,
+    general_suite,
     score_general,
+    score_many,
     score_with,
 )
 from denizen.evaluate.gate import Check, GateVerdict, Status, gate
@@ -18,6 +20,7 @@ from denizen.evaluate.power import (
     n_for_difference,
     n_for_noninferiority,
     n_for_zero_failures,
+    power_statement,
 )
 from denizen.evaluate.records import (
     PairingError,
@@ -67,6 +70,7 @@ __all__ = [
     "gate",
     "general_questions",
     "general_sentences",
+    "general_suite",
     "holm",
     "mcnemar",
     "n_for_difference",
@@ -76,10 +80,12 @@ __all__ = [
     "pair",
     "paired_bootstrap",
     "pick_examples",
+    "power_statement",
     "read_scores",
     "run_suite",
     "score_bounds",
     "score_general",
+    "score_many",
     "score_with",
     "wilson",
     "write_report",

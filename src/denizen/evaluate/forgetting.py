@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from denizen.evaluate.margin import NonInferiority, noninferiority
-from denizen.evaluate.records import PairingError
+from denizen.evaluate.records import PairingError, Score, SuiteResult
 from denizen.evaluate.stats import Difference, Proportion, paired_bootstrap, wilson
 
 TokenIds = Sequence[int]
 LogLikelihood = Callable[[TokenIds, TokenIds], float]
+# Items of branches (ids, how many of them are given) to the nats of each branch's rest.
+ManyLikelihoods = Callable[[list[list[tuple[tuple[int, ...], int]]]], Sequence[Sequence[float]]]
 Progress = Callable[[int, int], None]
 
 
@@ -107,6 +109,16 @@ def compare_general(
     )
 
 
+def general_suite(scores: GeneralScores, system: str) -> SuiteResult:
+    """The general questions as a suite's scores, for the gate's behaviour rules."""
+    questions = {q.id: q for q in general_questions()}
+    rows = tuple(
+        Score(key, "general", key, "", "", questions[key].prompt, "", None, None, ok, float(ok))
+        for key, ok in zip(scores.ids, scores.ok, strict=True)
+    )
+    return SuiteResult(system, rows)
+
+
 def score_with(loglikelihood: LogLikelihood, tokenizer: Any) -> GeneralScores:
     """The same figures from any `loglikelihood(prompt_ids, continuation_ids) -> nats`.
 
@@ -128,6 +140,25 @@ def score_with(loglikelihood: LogLikelihood, tokenizer: Any) -> GeneralScores:
         sentences.append(loglikelihood(ids[:1], ids[1:]) / (len(ids) - 1))
     return GeneralScores(
         tuple(q.id for q in questions), tuple(ok), tuple(margins), tuple(sentences)
+    )
+
+
+def score_many(many: ManyLikelihoods, encode: Callable[[str], TokenIds]) -> GeneralScores:
+    """The same figures from an engine that scores the continuations of many prompts at once."""
+    questions = general_questions()
+    prompts = [tuple(encode(question.prompt)) for question in questions]
+    items = [
+        [(prompt + tuple(encode(" " + option)), len(prompt)) for option in question.options]
+        for prompt, question in zip(prompts, questions, strict=True)
+    ]
+    judged = [_judge(question, row) for question, row in zip(questions, many(items), strict=True)]
+    sentences = [tuple(encode(sentence)) for sentence in general_sentences()]
+    nats = many([[(ids, 1)] for ids in sentences])
+    return GeneralScores(
+        tuple(q.id for q in questions),
+        tuple(ok for ok, _ in judged),
+        tuple(margin for _, margin in judged),
+        tuple(row[0] / (len(ids) - 1) for row, ids in zip(nats, sentences, strict=True)),
     )
 
 

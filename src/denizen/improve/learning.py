@@ -7,17 +7,21 @@ guards and stores the adapter.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from denizen.data import check_leaks, load_holdout
+from denizen.data.canary import carried_canaries, refuse_canaries
+from denizen.data.near_duplicates import STRICT, Thresholds, check_near_duplicates
 from denizen.export import Rounding
 from denizen.improve import lessons
 from denizen.improve.forecasting import find_forecast
+from denizen.improve.planting import plant
 from denizen.models import SYSTEM, load_tokenizer
+from denizen.models.embedder import Embedder
+from denizen.models.embedding_cache import CachedEmbedder
 from denizen.project import Bar, ConfigError, content_hash, sha256_file, source_hash
 from denizen.project.store import StageRecord
 from denizen.train import (
@@ -63,6 +67,8 @@ class Learning:
             "holdout": content_hash([i.to_json() for i in self._exam]),
             "system": SYSTEM,
             "objective": config.train.objective,
+            "planted": str(config.evaluate.privacy),
+            "embedder": data.embedder,
             "code": source_hash("protocols", "tasks", "data"),
         }
         if config.train.data:
@@ -70,16 +76,36 @@ class Learning:
 
         def body(bar: Bar) -> Any:
             found = lessons.collect(config, line.suite, line.holdout, on_row=bar.advance)
-            leaks = check_leaks(lessons.questions(found.rows), self._exam, data.near_match)
+            outputs = {}
+            if config.evaluate.privacy:
+                found, planted = plant(found, self._exam, data.near_match)
+                for name, save in planted.items():
+                    with line.store.making(name, f"{name}.json", inputs) as (path, made):
+                        save(path)
+                    outputs[name] = made[0]
+            questions = lessons.questions(found.rows)
+            leaks = check_leaks(questions, self._exam, data.near_match)
+            refuse_canaries(found.rows, tuple(carried_canaries().values()))
+            bar.update(data.rows, "comparing every row with the holdout")
+            limits = STRICT if config.train.data else Thresholds()
+            near = check_near_duplicates(questions, self._exam, self._embedder(), limits)
             with line.store.making("rows", "train.jsonl", inputs, found.figures) as (path, made):
                 lessons.keep(found, config, path)
-            figures = {"build": found.figures, "leaks": asdict(leaks)}
+            outputs["rows"] = made[0]
+            figures = {"build": found.figures, "leaks": asdict(leaks), "near": near.to_json()}
             templates = found.figures.get("templates")
             varied = f", {templates} templates" if templates else ""
             bar.update(data.rows, f"{len(found.rows)} rows{varied}")
-            return {"rows": made[0]}, figures
+            return outputs, figures
 
         return line.stages.do("data", inputs, data.rows, body)
+
+    def _embedder(self) -> CachedEmbedder | None:
+        """What near duplicates are looked for with, besides words."""
+        if not self.line.config.data.embedder:
+            return None
+        embedder = Embedder.load(say=self.line.say)
+        return CachedEmbedder(embedder, self.line.workspace.path("cache", "embeddings.sqlite"))
 
     def train(self) -> StageRecord:
         """The adapter (or whole model) the recipe makes of the rows."""
@@ -190,9 +216,7 @@ class Learning:
 
     def _rounding(self) -> Rounding:
         """What the export will do to each weight."""
-        line = self.line
-        layers = json.loads((line.base / "config.json").read_text("utf-8"))["num_hidden_layers"]
-        return Rounding(line.config.export.quant, layers)
+        return Rounding.of(self.line.config.export.quant, self.line.base)
 
 
 def _hash_of(path: Path) -> str:

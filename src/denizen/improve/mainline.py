@@ -12,23 +12,24 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from denizen import __version__
 from denizen.data import load_holdout, stratified
-from denizen.evaluate import GateVerdict, gate
-from denizen.export import merge_adapter, modelfile, prove_tokens, write_gguf
+from denizen.data.build import draw_items
+from denizen.evaluate import GateVerdict, power_statement
+from denizen.export import CardFacts, merge_adapter, model_card
+from denizen.improve.auditing import Auditing
+from denizen.improve.candidate import MADE_BY, adopt, find_candidate
+from denizen.improve.conduct import Conduct
+from denizen.improve.exporting import Exporting
+from denizen.improve.gating import Gating
+from denizen.improve.judging import Judging
 from denizen.improve.learning import Learning
+from denizen.improve.planting import check_plantable
 from denizen.improve.scoring import Scoring
 from denizen.improve.stages import Stages
-from denizen.models import (
-    SYSTEM,
-    LlamaEngine,
-    checkpoint,
-    ensure,
-    find_model,
-    load_tokenizer,
-)
+from denizen.models import SYSTEM, checkpoint, ensure, find_model
 from denizen.project import (
     Bar,
     Config,
@@ -36,6 +37,7 @@ from denizen.project import (
     Run,
     Store,
     Workspace,
+    atomic_write_text,
     content_hash,
     source_hash,
 )
@@ -55,8 +57,15 @@ STAGES = (
     "merged score",
     "export",
     "shipped score",
+    "conduct",
+    "judge",
+    "audits",
     "gate",
 )
+
+
+# Early stopping draws its own dev items from data.seed.
+DEV_SEED = 7_919
 
 
 @dataclass(frozen=True)
@@ -83,13 +92,17 @@ class MainLine:
         quiet: bool = False,
         command: str = "denizen quickstart",
         say: Callable[[str], None] = lambda _: None,
+        exam: Literal["holdout", "dev"] = "holdout",
+        candidate: str = "",
     ) -> None:
+        """`exam`: what it is scored on; a line on dev items is for choosing, and ends unjudged.
+        `candidate`: path or hash of a GGUF of the store to judge instead of making one."""
         self.workspace, self.config, self.say = workspace, config, say
         self.store = Store(workspace)
         self.run = Run.start(self.store, command, config.model_dump(mode="json"), facts())
         self.stages = Stages(self.run, self.store, quiet=quiet, say=say)
         self.entry = find_model(config.model.base)
-        if self.entry.purpose != "training":
+        if exam == "holdout" and self.entry.purpose not in ("training", "bake-off"):
             raise ConfigError(
                 f"{self.entry.id} is carried for {self.entry.purpose}s only",
                 where="model.base",
@@ -97,10 +110,21 @@ class MainLine:
             )
         self.suite = suite_of(config.data.families)
         self.holdout = items = load_holdout(self.suite.names)
-        self.sample = items if full else stratified(items, config.data.sample)
+        self.exam = exam
+        if exam == "dev":
+            drawn = draw_items(config.data.sample, DEV_SEED, items, suite=self.suite, split="dev")
+            self.sample = drawn[0]
+        else:
+            self.sample = items if full else stratified(items, config.data.sample)
         self.sample_hash = content_hash([item.to_json() for item in self.sample])
         self.done: dict[str, StageRecord] = {}
+        self._candidate = find_candidate(self, candidate) if candidate else None
         self.learning, self.scoring = Learning(self), Scoring(self)
+        self.exporting, self.conduct = Exporting(self), Conduct(self)
+        self.judging, self.auditing = Judging(self), Auditing(self)
+        self.gating = Gating(self)
+        if config.evaluate.privacy:
+            check_plantable(config.train.objective, config.train.data)
 
     def go(self, until: str = "gate") -> Outcome | None:
         """Run stages up to and with `until`; the Outcome if that is the last one."""
@@ -114,13 +138,22 @@ class MainLine:
             "train": self.learning.train,
             "merge": self._merge,
             "merged score": self.scoring.merged,
-            "export": self._export,
-            "shipped score": self.scoring.shipped,
-            "gate": self._gate,
+            "export": self.exporting.export,
+            "shipped score": self.gating.look,
+            "conduct": self.conduct.ask,
+            "judge": self.judging.judge,
+            "audits": self.auditing.audit,
+            "gate": self.gating.judge,
         }
+        if self.exam == "holdout" and STAGES.index(until) >= STAGES.index("base score"):
+            self.say(power_statement(len(self.sample), alpha=self.config.evaluate.alpha).sentence)
         try:
             for name in STAGES:
+                if self._candidate is not None and name in MADE_BY:
+                    continue
                 self.done[name] = bodies[name]()
+                if name == "model" and self._candidate is not None:
+                    adopt(self, self._candidate)
                 if name == until:
                     break
         except KeyboardInterrupt:
@@ -182,80 +215,6 @@ class MainLine:
 
         return self.stages.do("merge", inputs, 1, body)
 
-    def _export(self) -> StageRecord:
-        merged = self.stages.artefact(self.done["merge"], "merged")
-        export = self.config.export
-        inputs = {
-            "merged": merged.hash,
-            "quant": export.quant,
-            "context": str(export.context),
-            "code": source_hash("export", "models"),
-        }
-
-        def body(bar: Bar) -> Any:
-            name = f"denizen-{self.entry.id}.{export.quant.upper()}.gguf"
-            with self.store.making("gguf", name, inputs) as (path, made):
-                counts = write_gguf(
-                    merged.path,
-                    path,
-                    quant=export.quant,
-                    name=f"denizen-{self.entry.id}",
-                    base_gguf=self.files.gguf,
-                    context=export.context,
-                    on_tensor=lambda done, total: bar.update(0.7 * done / total),
-                )
-            gguf = made[0]
-            text = modelfile(name, SYSTEM, context=export.context)
-            (gguf.path.parent / "Modelfile").write_text(text, "utf-8")
-            recipe = self.store.put_text("modelfile", "Modelfile", text, {"gguf": gguf.hash})
-            bar.update(0.8, "proving token parity")
-            engine = LlamaEngine(gguf.path, context=export.context)
-            proof = prove_tokens(load_tokenizer(merged.path), engine)
-            engine.close()
-            figures = {
-                "tensors": counts,
-                "bytes": gguf.path.stat().st_size,
-                "parity": proof._asdict(),
-            }
-            return {"gguf": gguf, "modelfile": recipe}, figures
-
-        return self.stages.do("export", inputs, 1, body)
-
-    def _gate(self) -> StageRecord:
-        base, merged, shipped = (self.scoring.result(n) for n in ("base", "merged", "shipped"))
-        before, after = (self.scoring.general(n) for n in ("base", "merged"))
-        previous = self.scoring.previous(shipped)
-        evaluation = self.config.evaluate
-        inputs = {
-            "base": base.hash(),
-            "merged": merged.hash(),
-            "shipped": shipped.hash(),
-            "previous": previous.hash() if previous else "",
-            "general": content_hash([before.to_dict(), after.to_dict()]),
-            "settings": content_hash(
-                [evaluation.alpha, evaluation.forgetting_margin, self.config.export.quant_margin]
-            ),
-            "code": source_hash("evaluate"),
-        }
-
-        def body(bar: Bar) -> Any:
-            verdict = gate(
-                base,
-                shipped,
-                alpha=evaluation.alpha,
-                previous=previous,
-                reference=merged,
-                quant_margin=self.config.export.quant_margin,
-                forgetting=(before, after),
-                forgetting_margin=evaluation.forgetting_margin,
-            )
-            text = json.dumps(verdict.to_dict(), indent=1)
-            made = self.store.put_text("verdict", "verdict.json", text, inputs)
-            bar.update(1, verdict.status.value)
-            return {"verdict": made}, {"status": verdict.status.value}
-
-        return self.stages.do("gate", inputs, 1, body)
-
     # -- closing --------------------------------------------------------------------------------
 
     def _outcome(self) -> Outcome:
@@ -272,6 +231,16 @@ class MainLine:
         folder = self.workspace.path("runs", self.run.record.id)
         write_report(folder / "report.html", data)
         write_report(self.workspace.path("report.html"), data)
+        facts_of_card = CardFacts(
+            base_model=self.entry.hub_repo,
+            license=self.entry.licence,
+            name=self.config.name,
+            files=[self.exporting.gguf(quant).path.name for quant in self.exporting.rungs],
+            system=SYSTEM,
+        )
+        card = model_card(json.loads(data.to_json()), facts_of_card)
+        atomic_write_text(folder / "MODEL_CARD.md", card)
+        atomic_write_text(gguf.path.parent / "README.md", card)
         if verdict.exit_code == 0:
             scores = self.stages.artefact(self.done["shipped score"], "scores")
             promote(self.workspace, gguf, scores, self.run.record.id, __version__)

@@ -21,7 +21,9 @@ from denizen.evaluate.report import (
 )
 from denizen.evaluate.report.rails import guard_rails
 from denizen.evaluate.stats import wilson
+from denizen.evaluate.suites import BEHAVIOURS
 from denizen.evm import certificate
+from denizen.improve import evidence
 from denizen.project import Artefact, source_hash
 from denizen.protocols import swap_sample
 
@@ -33,12 +35,14 @@ def report_data(line: MainLine, verdict: GateVerdict, gguf: Artefact, seconds: f
     """Everything the report says about a run."""
     base, merged, shipped = (line.scoring.result(n) for n in ("base", "merged", "shipped"))
     overall, families = family_rows(base, shipped, verdict)
+    previous = [True] if line.scoring.scored("previous") else []
     systems = tuple(
         SystemRow(r.system, Rate.of(wilson(r.passed, r.n)), _seconds(r.scores), note)
         for r, note in (
             (base, "same prompt and grammar as the specialist"),
             (merged, "float32"),
             (shipped, "the file that ships"),
+            *((line.scoring.result("previous"), "its file, scored again") for _ in previous),
         )
     )
     return ReportData(
@@ -63,6 +67,13 @@ def report_data(line: MainLine, verdict: GateVerdict, gguf: Artefact, seconds: f
         stages=tuple(Stage(s.name, s.seconds) for s in line.done.values()),
         machine=_machine(line),
         limits=_limits(line),
+        reliability=evidence.calibration(line),
+        radar=evidence.radar(line),
+        ladder=evidence.ladder(line, verdict),
+        privacy=evidence.privacy(line),
+        integrity=evidence.integrity(line, verdict),
+        looks=evidence.looks(line, verdict),
+        power=evidence.power(line, verdict),
     )
 
 
@@ -134,7 +145,7 @@ def _parity(line: MainLine) -> TokenParity:
 
 def _forgetting(line: MainLine) -> ForgettingLeg:
     margin = line.config.evaluate.forgetting_margin
-    found = compare_general(line.scoring.general("base"), line.scoring.general("merged"), margin)
+    found = compare_general(line.scoring.general("base"), line.scoring.general("shipped"), margin)
     return ForgettingLeg(
         Rate.of(found.before),
         Rate.of(found.after),
@@ -192,4 +203,19 @@ def _limits(line: MainLine) -> tuple[str, ...]:
         f"The engine reproduces {truth['reproduced']} of {truth['swaps']} carried real swaps "
         "exactly; the others crossed a tick, which an event alone does not show.",
         f"Questions outside the {len(line.suite.names)} families are not covered by this proof.",
+        *_unasked(line),
     )
+
+
+def _unasked(line: MainLine) -> tuple[str, ...]:
+    """What the gate could have asked and was not told to."""
+    evaluate = line.config.evaluate
+    found = []
+    missing = [name for name in BEHAVIOURS if name not in {s.name for s in line.conduct.suites}]
+    if missing:
+        found.append(f"Behaviour suites not asked (evaluate.suites): {', '.join(missing)}.")
+    if not evaluate.public_sets:
+        found.append("Public general sets not asked (evaluate.public_sets).")
+    if not evaluate.privacy:
+        found.append("What the model remembers was not audited (evaluate.privacy).")
+    return tuple(found)

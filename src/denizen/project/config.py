@@ -43,6 +43,9 @@ class DataConfig(Section):
         description="holdout items that quickstart scores (stratified); --full scores all",
     )
     seed: int = Field(0, ge=0, description="seed of the training rows")
+    embedder: Literal["", "minilm"] = Field(
+        "minilm", description="what looks for near duplicates of the holdout by meaning, or empty"
+    )
     near_match: float = Field(
         0.85, gt=0, le=1, description="similarity at which a training row counts as a holdout leak"
     )
@@ -199,14 +202,64 @@ class EvaluateConfig(Section):
     forgetting_margin: float = Field(
         0.15, gt=0, lt=1, description="accuracy on general questions that may be lost"
     )
+    previous_margin: float = Field(
+        0.03, gt=0, lt=1, description="holdout accuracy that may be lost to the last release"
+    )
+    floors: dict[str, float] = Field(
+        default_factory=dict,
+        description="accuracy a family must surely exceed: family -> share (a Wilson bound)",
+    )
+    suites: str = Field(
+        "script", description="behaviour suites the gate asks: names by commas, all, or empty"
+    )
+    looks: int = Field(
+        0, ge=0, description="planned looks at the holdout that share alpha; 0: any number"
+    )
+    suite_cases: int = Field(120, ge=1, description="cases of each behaviour suite, at most")
+    public_sets: str = Field(
+        "", description="folder of the public general sets, hub to fetch them, or empty"
+    )
+    public_items: int = Field(25, ge=1, description="items of each public set, at most")
+    public_margin: float = Field(
+        0.05, gt=0, lt=1, description="accuracy on the public sets together that may be lost"
+    )
+    privacy: bool = Field(
+        False, description="audit what the model remembers: canaries, extraction, membership"
+    )
+
+
+class JudgeConfig(Section):
+    """An optional judge: another model that compares answers, blind; the gate counts its word."""
+
+    base_url: str = Field("", description="OpenAI-compatible address; empty: no judge")
+    model: str = Field("", description="the judge's model; never the one that is judged")
+    api_key_env: str = Field("", description="environment variable that holds its key")
+    labels: str = Field("", description="JSON lines of human labels it is calibrated against")
+    suite: str = Field("grounding", description="behaviour suite whose answers it compares")
+    margin: float = Field(
+        0.10, gt=0, lt=1, description="share of comparisons by which the release may be behind"
+    )
+    kappa_limit: float = Field(
+        0.4, gt=0, lt=1, description="what the lower bound of its agreement must reach (kappa)"
+    )
+    timeout: float = Field(60.0, gt=0, description="seconds for one reply")
+    retries: int = Field(3, ge=0, description="times a failed question is asked again")
 
 
 class ExportConfig(Section):
     """The file that ships."""
 
-    quant: Literal["q4_k_m", "q8_0", "f16"] = Field("q4_k_m", description="GGUF quantisation")
+    quant: Literal["q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16"] = Field(
+        "q4_k_m", description="GGUF quantisation of the file that ships"
+    )
+    ladder: str = Field(
+        "", description="other quantisations to write and judge beside it, by commas"
+    )
+    files: str = Field(
+        "", description="adapters to write beside the GGUF: lora (GGUF), vllm, by commas"
+    )
     quant_margin: float = Field(
-        0.05, gt=0, lt=1, description="holdout accuracy the GGUF may lose against the merged model"
+        0.05, gt=0, lt=1, description="holdout accuracy a GGUF may lose against the merged model"
     )
     context: int = Field(2048, ge=256, description="context length of the shipped model")
 
@@ -231,6 +284,7 @@ class Config(Section):
     guard: GuardConfig = GuardConfig()
     scale: ScaleConfig = ScaleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    judge: JudgeConfig = JudgeConfig()
     export: ExportConfig = ExportConfig()
     serve: ServeConfig = ServeConfig()
 

@@ -2,5 +2,6 @@
 
 from denizen.serve.analyst import Analyst, Answer
 from denizen.serve.app import create_app, message_text
+from denizen.serve.background import serving
 
-__all__ = ["Analyst", "Answer", "create_app", "message_text"]
+__all__ = ["Analyst", "Answer", "create_app", "message_text", "serving"]

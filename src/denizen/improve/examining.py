@@ -1,0 +1,130 @@
+"""Examining: suites put to a file outside the gate, with the base beside it.
+
+Contract: every suite's rate with its Wilson interval, and the paired difference to the base (exact
+McNemar, cluster interval).  Nothing is judged and no look at the holdout is counted: these are
+other questions.  Scores are stages, so a second call reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from denizen.evaluate import (
+    Difference,
+    McNemar,
+    Proportion,
+    SuiteResult,
+    mcnemar,
+    pair,
+    paired_bootstrap,
+    read_scores,
+    wilson,
+)
+from denizen.evaluate.general import GeneralItem
+from denizen.evaluate.stats import discordant
+from denizen.evaluate.suites import Behaviour
+from denizen.improve.asking import Asked, Setting, ask_sets, ask_suite
+from denizen.improve.stages import Stages
+from denizen.models import checkpoint, ensure, find_model
+from denizen.project import Config, Run, Store, Workspace, sha256_file
+from denizen.project.machine import facts
+from denizen.project.store import StageRecord
+
+PUBLIC = "public sets"
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One suite's figures; `base`, `difference` and `test` where the base was asked too."""
+
+    name: str
+    rate: Proportion
+    families: dict[str, Proportion]
+    base: Proportion | None = None
+    difference: Difference | None = None
+    test: McNemar | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        value: dict[str, Any] = {"suite": self.name, **self.rate._asdict()}
+        value["families"] = {name: rate._asdict() for name, rate in self.families.items()}
+        if self.base is not None and self.difference is not None and self.test is not None:
+            value["base"] = self.base._asdict()
+            value["difference"] = self.difference._asdict()
+            value["mcnemar"] = self.test._asdict()
+        return value
+
+    def line(self) -> str:
+        """For people."""
+        rate = self.rate
+        text = f"{self.name:<16}{rate.value:>7.1%}  {rate.low:.1%} to {rate.high:.1%} of {rate.n}"
+        if self.base is not None and self.difference is not None and self.test is not None:
+            gap = self.difference
+            text += (
+                f"; base {self.base.value:.1%}, {100 * gap.value:+.1f} points "
+                f"({100 * gap.low:+.1f} to {100 * gap.high:+.1f}), p = {self.test.p:.4f}"
+            )
+        return text
+
+
+def examine(
+    workspace: Workspace,
+    config: Config,
+    gguf: Path,
+    suites: Sequence[Behaviour],
+    sets: dict[str, tuple[GeneralItem, ...]],
+    *,
+    base: bool = False,
+    quiet: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Examined]:
+    """Put suites and public sets to a GGUF, and to the configured base if `base`."""
+    files = ensure(find_model(config.model.base), config.model.source, say=say)
+    systems = [Asked(gguf.name, gguf, sha256_file(gguf))]
+    if base:
+        systems.append(Asked(config.model.base, files.gguf or checkpoint(files), files.hash))
+    setting = Setting(checkpoint(files), config.export.context, config.evaluate.batch)
+    store = Store(workspace)
+    with workspace.locked():
+        run = Run.start(store, "denizen eval", config.model_dump(mode="json"), facts())
+        stages = Stages(run, store, quiet=quiet, say=say)
+
+        def read(stage: StageRecord) -> SuiteResult:
+            return read_scores(stages.artefact(stage, "scores").path)
+
+        found = []
+        for suite in suites:
+            asked = [
+                ask_suite(stages, f"{suite.name} of {system.name}", system, suite, setting)
+                for system in systems
+            ]
+            found.append(_figures(suite.name, [suite.fold(read(stage)) for stage in asked]))
+        if sets:
+            asked = [
+                ask_sets(stages, f"{PUBLIC} of {system.name}", system, sets, setting)
+                for system in systems
+            ]
+            found.append(_figures(PUBLIC, [read(stage) for stage in asked]))
+        run.close("done")
+    return found
+
+
+def _figures(name: str, results: Sequence[SuiteResult]) -> Examined:
+    result = results[0]
+    families = {
+        family: wilson(sum(s.ok for s in some), len(some))
+        for family in result.families
+        if (some := [s for s in result.scores if s.family == family])
+    }
+    rate = wilson(result.passed, result.n)
+    if len(results) == 1:
+        return Examined(name, rate, families)
+    pairs = pair(results[1], result)
+    before, after = [a.ok for a, _ in pairs], [b.ok for _, b in pairs]
+    clusters = [a.cluster for a, _ in pairs]
+    gap = paired_bootstrap(before, after, clusters=clusters)
+    test = mcnemar(*discordant(before, after))
+    return Examined(name, rate, families, wilson(sum(before), len(before)), gap, test)
