@@ -25,12 +25,15 @@ from benchmarks import (
     methods,
     peers,
     preferences,
+    privacy,
     qlora,
     quickstart,
+    release,
     rlvr,
     rollouts,
     startup,
     tasks,
+    throughput,
     training,
 )
 from denizen import __version__
@@ -56,10 +59,13 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "quickstart": quickstart.measure,
     "generalist": generalist.measure,
     "gate": gate.measure,
+    "release": release.measure,
+    "privacy": privacy.measure,
+    "throughput": lambda _: throughput.measure(),
 }
 
 # These need what most machines lack: a GPU, other trainers' environments.
-ELSEWHERE = ("gpu", "peers")
+ELSEWHERE = ("gpu", "peers", "throughput")
 
 
 def main(arguments: list[str]) -> int:

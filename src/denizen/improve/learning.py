@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from denizen.data import check_leaks, load_holdout
 from denizen.data.canary import carried_canaries, refuse_canaries
-from denizen.data.near_duplicates import STRICT, Thresholds, check_near_duplicates
+from denizen.data.near_duplicates import (
+    STRICT,
+    check_near_duplicates,
+    without_near_duplicates,
+)
 from denizen.export import Rounding
 from denizen.improve import lessons
 from denizen.improve.forecasting import find_forecast
@@ -87,18 +91,38 @@ class Learning:
             leaks = check_leaks(questions, self._exam, data.near_match)
             refuse_canaries(found.rows, tuple(carried_canaries().values()))
             bar.update(data.rows, "comparing every row with the holdout")
-            limits = STRICT if config.train.data else Thresholds()
-            near = check_near_duplicates(questions, self._exam, self._embedder(), limits)
+            found, near = self._apart(found, questions)
             with line.store.making("rows", "train.jsonl", inputs, found.figures) as (path, made):
                 lessons.keep(found, config, path)
             outputs["rows"] = made[0]
-            figures = {"build": found.figures, "leaks": asdict(leaks), "near": near.to_json()}
+            figures = {"build": found.figures, "leaks": asdict(leaks), "near": near}
             templates = found.figures.get("templates")
             varied = f", {templates} templates" if templates else ""
             bar.update(data.rows, f"{len(found.rows)} rows{varied}")
             return outputs, figures
 
         return line.stages.do("data", inputs, data.rows, body)
+
+    def _apart(self, found: lessons.Lessons, questions: list[Any]) -> tuple[lessons.Lessons, Any]:
+        """The lessons without near duplicates of the exam, and the check's report as JSON.
+
+        Rows that Denizen drew itself are left out if they come too near by chance; a row of the
+        user's own is refused, for where it comes from there may be more.
+        """
+        embedder = self._embedder()
+        if self.line.config.train.data:
+            return found, check_near_duplicates(questions, self._exam, embedder, STRICT).to_json()
+        kept, report = without_near_duplicates(questions, self._exam, embedder)
+        figures = report.to_json()
+        if report.clean:
+            return found, figures
+        ids = {question.id for question in kept}
+        rows = [row for row in found.rows if getattr(row, "id", "") in ids]
+        again = check_near_duplicates(lessons.questions(rows), self._exam, embedder).to_json()
+        left_out = len(found.rows) - len(rows)
+        sentence = f"{left_out} rows came too near the exam and were left out; {again['sentence']}"
+        figures = {**again, "left_out": figures["refused"], "sentence": sentence}
+        return lessons.Lessons(rows, {**found.figures, "left_out": left_out}), figures
 
     def _embedder(self) -> CachedEmbedder | None:
         """What near duplicates are looked for with, besides words."""
