@@ -1,8 +1,8 @@
 """A full gate of the small specialist: 600 items, three quants, base and last release cached.
 
 Contract: in a workspace that a quickstart has left (its rows and adapter are reused), an earlier
-release is made from fewer rows and scored, and so is the base; then `denizen gate` is timed from the
-trained adapter to the verdict, and once more with everything cached.
+release is made from fewer rows and scored, and so is the base; then `denizen gate` is timed from
+the trained adapter to the verdict, and once more with everything cached.
 """
 
 from __future__ import annotations
