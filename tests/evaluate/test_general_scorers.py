@@ -98,6 +98,7 @@ def test_the_fast_scorer_equals_one_plain_forward_a_branch(loaded: Any, tokens: 
     close(scorer(ITEMS), expected)
     assert scorer._trees is True, "a Llama heeds the mask"
     close(scorer(ITEMS[::-1]), expected[::-1])
+    assert scorer([]) == []
 
 
 def test_cores_take_batches_of_their_own_and_torch_is_left_as_it_was(loaded: Any) -> None:

@@ -20,6 +20,7 @@ from denizen.evaluate.general import (
     accuracies,
     chosen_sets,
     compare_sets,
+    llama_generate,
     read_sets,
     score_sets,
     transformers_generate,
@@ -206,6 +207,26 @@ def test_batched_writing_is_each_prompt_alone_and_ends_at_a_stop(model: Any) -> 
     stopped = [made for made in generate(prompts, 24, (stop,)) if isinstance(made, Output)]
     assert [made.text for made in stopped] == [t.split(stop)[0] for t in texts]
     assert min(made.tokens for made in stopped) < 24
+
+
+@pytest.mark.slow
+def test_llama_cpp_writes_what_transformers_writes(model: Any, tmp_path: Path) -> None:
+    from denizen.export.gguf_writer import write_gguf
+    from denizen.models import BatchedLlama, LlamaEngine
+
+    model[0].save_pretrained(tmp_path / "m")
+    model[1].save_pretrained(tmp_path / "m")
+    write_gguf(tmp_path / "m", tmp_path / "m.gguf", quant="f32", name="m")
+    prompts = ["Question: Who?\nAnswer:", "a b c"]
+    expected = transformers_generate(*model)(prompts, 12, ("q",))
+    one = LlamaEngine(tmp_path / "m.gguf", context=256)
+    many = BatchedLlama(tmp_path / "m.gguf", context=256, rows=4, threads=1, precise=True)
+    for engine in (one, many):
+        made = llama_generate(engine)(prompts, 12, ("q",))
+        assert [m.text for m in made if isinstance(m, Output)] == [
+            e.text for e in expected if isinstance(e, Output)
+        ]
+    one.close()
 
 
 def transformers_start(model: Any) -> bool:

@@ -10,6 +10,7 @@ first item, is given one row a branch instead.  The model's train or eval mode i
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,9 +66,8 @@ class TransformersScorer:
 
     def _score(self, items: list[list[Pair]]) -> list[list[Likelihood]]:
         rows: list[Trie] = []
-        places: list[
-            list[tuple[int, int]]
-        ] = []  # of each item's branches: (row, branch of the row)
+        # Of each item's branches: (row, branch of the row).
+        places: list[list[tuple[int, int]]] = []
         for pairs in items:
             tree = trie_of(pairs)
             if tree.chain or (self._fits(tree) and self._trusted(tree, pairs)):
@@ -95,10 +95,15 @@ class TransformersScorer:
 
     def _run(self, rows: list[Trie]) -> list[list[Likelihood]]:
         """Likelihoods of each row's branches; long rows first, in batches of like length."""
+        if not rows:
+            return []
         order = sorted(range(len(rows)), key=lambda n: len(rows[n].tokens), reverse=True)
+        # As many batches as all workers can share out evenly.
+        workers, total = self._workers(), sum(len(row.tokens) for row in rows)
+        budget = total / workers / math.ceil(total / workers / self._budget)
         groups: list[list[int]] = []
         while order:
-            count = max(1, self._budget // len(rows[order[0]].tokens))
+            count = max(1, round(budget / len(rows[order[0]].tokens)))
             groups.append(order[:count])
             order = order[count:]
         found: list[list[Likelihood]] = [[] for _ in rows]
@@ -112,11 +117,10 @@ class TransformersScorer:
     def _side_by_side(
         self, batches: list[list[Trie]], places: _Selecting
     ) -> list[list[list[Likelihood]]]:
-        """`_batch` of each; on a CPU as many at once as torch may use threads, one thread each."""
+        """`_batch` of each, as many at once as there are workers, with one thread each."""
         import torch
 
-        device = next(self._forward.parameters()).device
-        workers = min(torch.get_num_threads(), len(batches)) if device.type == "cpu" else 1
+        workers = min(self._workers(), len(batches))
         if workers == 1:
             return [self._batch(rows, places) for rows in batches]
 
@@ -126,6 +130,13 @@ class TransformersScorer:
 
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(one, batches))
+
+    def _workers(self) -> int:
+        """On a CPU as many as torch may use threads."""
+        import torch
+
+        device = next(self._forward.parameters()).device
+        return torch.get_num_threads() if device.type == "cpu" else 1
 
     def _batch(self, rows: list[Trie], places: _Selecting) -> list[list[Likelihood]]:
         import torch
