@@ -69,7 +69,7 @@ def test_equal_prompts_are_answered_alike(engine: BatchedLlama) -> None:
 
 
 def test_a_prompt_that_does_not_fit_is_refused(engine: BatchedLlama) -> None:
-    with pytest.raises(ArtefactError, match="prompt 2 has .* more than the context of 256"):
+    with pytest.raises(ArtefactError, match=r"prompt 2 has .* more than the context of 256"):
         engine.answer([prompts()[0], "ab" * 400])
 
 

@@ -175,7 +175,9 @@ def _engines(system: Asked, setting: Setting) -> Iterator[tuple[Scorer, Generate
         )
         return
     engine = BatchedLlama(system.path, context=setting.context, rows=ROWS)
-    scorer = LlamaScorer(system.path, engine.tokenize, context=setting.context)
+    # What the tokenizer puts before any text: the beginning-of-text token of models that have one.
+    start = load_tokenizer(setting.tokenizer)("")["input_ids"]
+    scorer = LlamaScorer(system.path, start=start, context=setting.context)
     try:
         yield (
             scorer,

@@ -2,8 +2,9 @@
 
 Contract: data only; nothing is shipped, nothing is trained on, and every set is asked without
 examples.  The local files' names are those of the folder a user keeps (one JSON record a line);
-hub sources are what lm-eval 0.4.13 reads.  Licences are those the sets' own pages state: read them
-before use, and note that LogiQA's forbids commercial use.
+hub sources are what lm-eval 0.4.13 reads, but for BoolQ, AQuA and SVAMP, which are read where they
+are published.  Licences are those the sets' own pages state: read them before use, and note that
+LogiQA's forbids commercial use.
 """
 
 from __future__ import annotations
