@@ -36,7 +36,10 @@ def engine(gguf: Path) -> BatchedLlama:
 
 def prompts() -> list[str]:
     """More than there are rows, of unlike length, with one beginning."""
-    return [f"{SYSTEM}{chr(96 + n) * n} {n * 37}?<|im_end|>\n<|im_start|>assistant\n" for n in range(1, 11)]
+    return [
+        f"{SYSTEM}{chr(96 + n) * n} {n * 37}?<|im_end|>\n<|im_start|>assistant\n"
+        for n in range(1, 11)
+    ]
 
 
 def test_batched_answers_are_those_of_one_at_a_time(gguf: Path, engine: BatchedLlama) -> None:
@@ -76,4 +79,6 @@ def test_a_prompt_that_does_not_fit_is_refused(engine: BatchedLlama) -> None:
 def test_tokens_are_those_of_the_trainer(tiny: Path, engine: BatchedLlama) -> None:
     tokenizer = load_tokenizer(tiny)
     for text in (*prompts(), "  \n\u00e9\u4f60 0x12", ""):
-        assert engine.context.tokenize(text) == tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert (
+            engine.context.tokenize(text) == tokenizer(text, add_special_tokens=False)["input_ids"]
+        )
