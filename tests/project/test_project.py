@@ -191,3 +191,12 @@ def test_runs_of_one_second_are_listed_newest_first(tmp_path: Path) -> None:
     place = Workspace.open(tmp_path)
     made = [Run.start(Store(place), f"command {n}", {}, {}).record.id for n in range(8)]
     assert [record.id for record in list_runs(place)] == made[::-1]
+
+
+def test_an_artefact_that_changed_since_it_was_read_is_read_again(tmp_path: Path) -> None:
+    store = Store(Workspace.open(tmp_path))
+    made = store.put_text("note", "note.txt", "one", {})
+    assert store.get(made.hash).path.read_text() == "one"
+    made.path.write_text("two")
+    with pytest.raises(ArtefactError, match="note is corrupt"):
+        store.get(made.hash)

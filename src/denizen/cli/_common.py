@@ -54,10 +54,6 @@ def run_line(
     candidate: str = "",
 ) -> Any:
     """Run the main line up to a stage; `change` is what the command line says of the settings."""
-    import os
-
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     settings = change(config_of(config))
     place = workspace_of(workspace)
     quiet_libraries()
@@ -76,11 +72,18 @@ def run_line(
 
 
 def quiet_libraries() -> None:
-    """Library notices go nowhere; our own progress is what a user reads."""
+    """Library notices go nowhere; our own progress is what a user reads.
+
+    By what transformers reads when it is first imported, which a cached verdict never does.
+    """
+    import os
+    import sys
     import warnings
 
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", module=r"(torch|transformers|trl|peft|accelerate|datasets)")
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    if (transformers := sys.modules.get("transformers")) is not None:
+        transformers.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()

@@ -55,6 +55,8 @@ class Store:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        # What was read and found whole, as it lay on the disk then.
+        self._whole: dict[Path, tuple[Any, ...]] = {}
 
     @contextmanager
     def making(
@@ -99,8 +101,16 @@ class Store:
             )
         for artefact in found[:-1]:
             with suppress(ArtefactError):
-                return artefact.verified()
-        return found[-1].verified()
+                return self._verified(artefact)
+        return self._verified(found[-1])
+
+    def _verified(self, artefact: Artefact) -> Artefact:
+        """Verified once; read again if any file's size, time or inode is another than then."""
+        now = _state(artefact.path)
+        if self._whole.get(artefact.path) != now or not now:
+            artefact.verified()
+            self._whole[artefact.path] = now
+        return artefact
 
     def all(self) -> list[Artefact]:
         """Every artefact on record."""
@@ -125,6 +135,17 @@ class Store:
                 order.append(artefact)
                 queue.extend(artefact.inputs.values())
         return order
+
+
+def _state(path: Path) -> tuple[Any, ...]:
+    """Name, size, time of change and inode of every file; empty if there is none."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    found = []
+    for file in files:
+        with suppress(FileNotFoundError):
+            seen = file.stat()
+            found.append((str(file), seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino))
+    return tuple(found)
 
 
 def _record(artefact: Artefact) -> dict[str, Any]:

@@ -89,10 +89,10 @@ def reliability(
 def _bias_corrected(resampled: np.ndarray, value: float) -> tuple[float, float]:
     """95% interval whose quantiles are shifted by how far the resamples sit off the estimate."""
     import numpy as np
-    from scipy.stats import norm
+    from scipy.special import ndtr, ndtri
 
     share = float(np.clip((resampled < value).mean(), 1 / len(resampled), 1 - 1 / len(resampled)))
-    z = norm.ppf(share)
-    edges = norm.cdf([2 * z + norm.ppf(0.025), 2 * z + norm.ppf(0.975)])
+    z = ndtri(share)
+    edges = ndtr([2 * z + ndtri(0.025), 2 * z + ndtri(0.975)])
     low, high = (float(q) for q in np.quantile(resampled, edges))
     return min(low, value), max(high, value)
