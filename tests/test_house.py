@@ -22,6 +22,7 @@ FLOORS = {
     "evm": 2,
     "tasks": 3,
     "data": 4,
+    "retrieve": 5,
     "train": 5,
     "evaluate": 5,
     "export": 5,
