@@ -29,6 +29,7 @@ from benchmarks import (
     qlora,
     quickstart,
     release,
+    retrieval,
     rlvr,
     rollouts,
     startup,
@@ -61,11 +62,12 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "gate": gate.measure,
     "release": release.measure,
     "privacy": privacy.measure,
+    "retrieval": retrieval.measure,
     "throughput": lambda _: throughput.measure(),
 }
 
 # These need what most machines lack: a GPU, other trainers' environments.
-ELSEWHERE = ("gpu", "peers", "throughput")
+ELSEWHERE = ("gpu", "peers", "retrieval", "throughput")
 
 
 def main(arguments: list[str]) -> int:
