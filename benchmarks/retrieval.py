@@ -248,9 +248,9 @@ def prepare(
     index = Index.open(folder, encoder, create=True)
     report = ingest(index, sources)
     held = set(report.quarantined) | set(report.failed) | set(report.empty)
-    papers = [paper for paper in papers if paper.document.id not in held]
+    kept = [paper for paper in papers if paper.document.id not in held]
     splits: tuple[Split, Split] = ("calibration", "holdout")
-    return index, report, papers, {split: make_questions(papers, split) for split in splits}
+    return index, report, papers, {split: make_questions(kept, split) for split in splits}
 
 
 def measure(workspace: Path, documents: int = 0, refit: bool = False) -> dict[str, Any]:

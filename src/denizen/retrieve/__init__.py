@@ -3,7 +3,7 @@
 from denizen.retrieve.documents import Chunk, Document
 from denizen.retrieve.encoder import Encoder, load_encoder
 from denizen.retrieve.fetching import Limits, UrlList, source_of
-from denizen.retrieve.index import Index
+from denizen.retrieve.index import Index, open_index
 from denizen.retrieve.ingest import IngestReport, ingest
 from denizen.retrieve.postgres_store import PostgresStore
 from denizen.retrieve.results import NOT_IN_SOURCES, Citation, Freshness, Hit, SearchResult, holds
@@ -38,6 +38,7 @@ __all__ = [
     "holds",
     "ingest",
     "load_encoder",
+    "open_index",
     "search",
     "source_of",
 ]

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from denizen.retrieve.documents import Block, BlockKind, Chunk, Document
 from denizen.retrieve.plain import plain
-from denizen.retrieve.sentences import Span, lines, sentences, words
+from denizen.retrieve.sentences import Span, lines, sentences, trimmed, words
 
 BUDGET = 128  # tokens a chunk's indexed text, its title and headings included
 LEAST = 64  # tokens from which a chunk is closed at a heading
@@ -114,10 +114,7 @@ def _pieces(text: str, block: Block) -> Iterator[Span]:
     if block.kind == "prose":
         yield from sentences(text, block.start, block.end)
     elif block.kind == "heading":
-        yield (
-            block.start,
-            max(block.start, block.start + len(text[block.start : block.end].rstrip())),
-        )
+        yield from trimmed(text, block.start, block.end)
     else:
         yield from lines(text, block.start, block.end)
 
@@ -133,10 +130,9 @@ def _fitted(document: Document, units: Sequence[_Unit], count: Count) -> Iterato
         spans: list[Span] = []
         for start, end in words(document.text, unit.start, unit.end):
             # No word piece is shorter than a character: so many characters always fit.
-            step = room if end - start > 2 * room else end - start
+            step = min(room, end - start)
             spans += [(at, min(end, at + step)) for at in range(start, end, step)]
-        texts = [plain(document.text[a:b], "code", form) for a, b in spans]
-        costs = count(texts)
+        costs = count([document.text[a:b] for a, b in spans])
         at, spent = 0, 0
         for i in range(len(spans) + 1):
             if i == len(spans) or (spent + costs[i] > room and i > at):

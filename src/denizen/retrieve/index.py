@@ -7,6 +7,7 @@ whatever is missing of a snapshot is made from the store. Safe to share between 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -16,12 +17,13 @@ from denizen.project.errors import ArtefactError
 from denizen.retrieve.answerable import Answerability, load_answerability
 from denizen.retrieve.bm25 import Lexical, sweep
 from denizen.retrieve.dense import EXACT_UP_TO, Approximate, Exact
-from denizen.retrieve.encoder import Encoder
+from denizen.retrieve.encoder import Encoder, load_encoder
 from denizen.retrieve.sqlite_store import SQLiteStore
 from denizen.retrieve.store import Store, ordered
 
 if TYPE_CHECKING:
     from denizen.models.embedder import Vectors
+    from denizen.models.fetch import Source
 
 DenseMode = Literal["auto", "exact", "hnsw"]
 DATABASE = "documents.sqlite"
@@ -64,7 +66,6 @@ class Index:
         dense: DenseMode = "auto",
     ) -> Index:
         """Open or make an index; raises ArtefactError for a missing or foreign one."""
-        folder.mkdir(parents=True, exist_ok=True) if create else None
         store = store or SQLiteStore(folder / DATABASE, create=create)
         return cls(folder, store, encoder, dense)
 
@@ -113,7 +114,7 @@ class Index:
         return Snapshot(generation, keys, rows, documents, lexical, dense, calibrations)
 
     def _dense(self, generation: str, size: int) -> Exact | Approximate | None:
-        if type(self.store).nearest is not SQLiteStore.nearest:
+        if self.store.searches:
             if self._is_approximate(size):
                 build: Any = getattr(self.store, "build_hnsw", lambda: None)
                 build()
@@ -150,3 +151,28 @@ class Index:
     def close(self) -> None:
         """Let go of the store's connections."""
         self.store.close()
+
+
+def open_index(
+    folder: Path,
+    *,
+    postgres: str = "",
+    create: bool = False,
+    dense: DenseMode = "auto",
+    source: Source = "auto",
+    threads: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Index:
+    """An index with the standard encoder, in SQLite or at a PostgreSQL address.
+
+    Vectors are cached in the folder. Raises ArtefactError or WorkspaceError in one line.
+    """
+    from denizen.retrieve.postgres_store import PostgresStore
+
+    store: Store
+    if postgres:
+        store = PostgresStore(postgres, create=create)
+    else:
+        store = SQLiteStore(folder / DATABASE, create=create)
+    encoder = load_encoder(source, cache=folder / VECTORS, threads=threads, say=say)
+    return Index(folder, store, encoder, dense)

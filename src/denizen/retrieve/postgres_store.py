@@ -40,6 +40,8 @@ _LONGEST_SEARCH = 1000  # pgvector's limit of hnsw.ef_search
 class PostgresStore:
     """Documents, chunks and vectors in a schema of a PostgreSQL database."""
 
+    searches = True
+
     def __init__(self, url: str, *, schema: str = "denizen", create: bool = True) -> None:
         self._url, self._schema = url, schema
         self._local = threading.local()

@@ -40,6 +40,8 @@ CREATE TABLE IF NOT EXISTS released (id TEXT PRIMARY KEY, digest TEXT NOT NULL);
 class SQLiteStore:
     """Documents, chunks and vectors in one file."""
 
+    searches = False
+
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
         if not create and not path.exists():

@@ -72,6 +72,9 @@ class Change:
 class Store(Protocol):
     """A place for documents; every method may be called from any thread."""
 
+    # Whether `nearest` and `similar` are the store's own; else the caller searches `vectors`.
+    searches: bool
+
     @property
     def where(self) -> str: ...
     def settings(self) -> dict[str, str]:
