@@ -8,6 +8,7 @@ the trained adapter to the verdict, and once more with everything cached.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -42,12 +43,7 @@ def measure(workspace: Path) -> dict[str, Any]:
     release = prepared.scoring.last_release()
     assert release is not None
     prepared.scoring.file("previous", release)
-    # What was prepared of the candidate's files is made again: it belongs to the gate's time.
-    for artefact in prepared.store.all():
-        if artefact.kind == "gguf" and artefact.hash != release.hash:
-            artefact.path.unlink()
-    merged = prepared.stages.artefact(prepared.done["merge"], "merged")
-    (merged.path / "config.json").unlink()
+    _forget_candidate(place, prepared, release.hash)
     settings = workspace / "release.yaml"
     settings.write_text(SETTINGS, "utf-8")
     first, seconds = _gate(workspace, settings)
@@ -81,6 +77,19 @@ def _earlier_release(place: Workspace, config: Config) -> None:
     record = line.scoring.file("previous", gguf)
     scores = line.stages.artefact(record, "scores")
     promote(place, gguf, scores, line.run.record.id, __version__)
+
+
+def _forget_candidate(place: Workspace, prepared: MainLine, release: str) -> None:
+    """Drop what the preparation made of the candidate: it belongs to the gate's time."""
+    known = {release, prepared.files.hash}
+    for artefact in prepared.store.all():
+        made_of_it = artefact.kind == "gguf" and artefact.hash != release
+        asked_of_it = artefact.kind in ("scores", "general")
+        if made_of_it or (asked_of_it and artefact.inputs["model"] not in known):
+            artefact.path.unlink(missing_ok=True)
+    merged = prepared.stages.artefact(prepared.done["merge"], "merged")
+    (merged.path / "config.json").unlink()
+    shutil.rmtree(place.path("work"), ignore_errors=True)
 
 
 def _gate(workspace: Path, settings: Path) -> tuple[dict[str, Any], float]:

@@ -31,7 +31,7 @@ VERBS = {
     "protocols": "The exact engine: quotes, facts, tools, certification.",
     "tasks": "Task families: list, sample, verify.",
     "ingest": "Outside data into files: events of a chain.",
-    "data": "Training rows: build, scan against the holdout, card.",
+    "data": "Training rows and your own exam: build, scan, freeze, card.",
     "forecast": "What a training will cost: time, memory, energy, money.",
     "train": "Run the main line up to a trained adapter.",
     "eval": "Score base and specialist on the frozen holdout.",

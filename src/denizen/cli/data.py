@@ -1,4 +1,4 @@
-"""`denizen data`: build training rows, scan any rows against the holdout, print a data card."""
+"""`denizen data`: build training rows, scan rows for leaks, freeze an exam, print a data card."""
 
 from __future__ import annotations
 
@@ -50,6 +50,22 @@ def scan(
         f"nearest wording {report.nearest:.0%}"
     )
     emit(asdict(report), json, text)
+
+
+@app.command()
+def freeze(
+    questions: Annotated[Path, typer.Argument(help="JSONL of question and gold answer.")],
+    target: Annotated[Path, typer.Argument(help="The frozen exam to write, with its seal.")],
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check and seal an exam of your own; `evaluate.holdout` then names it."""
+    from denizen.evaluate.integrity import freeze_exam
+    from denizen.tasks import suite_of
+
+    seal = freeze_exam(questions, target, suite_of(config_of(config).data.families))
+    value = {"items": seal.count, "file": str(target), "seal": seal.hash, "canary": seal.canary}
+    emit(value, json, f"{seal.count} items frozen: {target} (seal {seal.hash[:16]})")
 
 
 @app.command()

@@ -36,6 +36,10 @@ def eval(  # the verb's name
         Path | None, typer.Option(help="Folder of contract pairs (SWC registry or SmartBugs).")
     ] = None,
     dmind: Annotated[Path | None, typer.Option(help="Your copy of the DMind benchmark.")] = None,
+    retrieval: Annotated[
+        Path | None, typer.Option(help="JSONL of questions and relevant ids, put to an index.")
+    ] = None,
+    index: Annotated[Path | None, typer.Option(help="Folder of that index.")] = None,
     harness: Annotated[str | None, typer.Option(help="Run lm-eval or inspect instead.")] = None,
     env: Annotated[
         Path | None, typer.Option(help="The harness's own environment (a venv or its python).")
@@ -58,6 +62,8 @@ def eval(  # the verb's name
     """Score the shipped GGUF on the holdout; or, with an option, put something else to a GGUF."""
     if emit_to is not None:
         _emit(emit_to, config, json)
+    elif retrieval is not None:
+        _retrieval(retrieval, index, workspace, json)
     elif harness is not None:
         _harness(harness, env, tasks, task_folder, limit, gguf, workspace, config, json)
     elif suite or sets or audit or dmind:
@@ -82,6 +88,26 @@ def _emit(folder: Path, config: Path | None, json: bool) -> None:
 
     names = write_lm_eval(folder, suite_of(config_of(config).data.families).names)
     emit({"folder": str(folder), "tasks": names}, json, "\n".join(names))
+
+
+def _retrieval(questions: Path, index: Path | None, workspace: Path | None, json: bool) -> None:
+    from denizen.evaluate.suites.retrieval import read_questions
+    from denizen.improve.retrieving import RETRIEVERS, examine_retrieval
+    from denizen.project import Bar, DataError
+    from denizen.retrieve import open_index
+
+    asked = read_questions(questions)
+    if not any(one.answerable for one in asked):
+        raise DataError(
+            "no question has a relevant passage", where=str(questions), fix="name relevant ids"
+        )
+    opened = open_index(index or workspace_of(workspace).path("index"))
+    try:
+        with Bar("retrieval", len(asked) * len(RETRIEVERS), json).shown() as bar:
+            found = examine_retrieval(asked, opened, on_done=bar.advance)
+    finally:
+        opened.close()
+    emit([f.to_dict() for f in found], json, "\n".join(f.line() for f in found))
 
 
 def _harness(

@@ -77,7 +77,7 @@ def read_own(path: Path, objective: str, system: str) -> list[Own]:
     forms = FORMS[objective]
     rows: list[Own] = []
     seen: tuple[str, ...] = ()
-    for where, record in _records(path):
+    for where, record in records(path, "name a readable file in train.data"):
         form = _form(record, forms, where, objective)
         if seen and form != seen:
             raise DataError(
@@ -96,15 +96,15 @@ def read_own(path: Path, objective: str, system: str) -> list[Own]:
     return rows
 
 
-def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file:line, object) of every line that is not blank."""
+def records(path: Path, fix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(file:line, object) of every line that is not blank; `fix` is for an unreadable file."""
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
         raise DataError(
             f"cannot read the rows: {error.strerror}",
             where=str(path),
-            fix="name a readable file in train.data",
+            fix=fix,
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from denizen.data import read_rows
 from denizen.data.build import draw_items, to_row
-from denizen.data.canary import carried_canaries
 from denizen.evaluate import read_scores
 from denizen.evaluate.gate import Check, Status, outside
 from denizen.evaluate.integrity import scan_outputs
@@ -83,7 +82,7 @@ class Auditing:
 
     def checks(self) -> list[Check]:
         """What the gate counts: no canary of the exam came out, and every audit's status."""
-        scan = scan_outputs(self._outputs(), tuple(carried_canaries().values()))
+        scan = scan_outputs(self._outputs(), self.line.canaries)
         found = [outside("holdout canary", scan.status, scan.sentence, n=scan.n)]
         report = self.report()
         for one in report.audits if report else ():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from denizen.data import check_leaks, load_holdout
-from denizen.data.canary import carried_canaries, refuse_canaries
+from denizen.data.canary import refuse_canaries
 from denizen.data.near_duplicates import (
     STRICT,
     check_near_duplicates,
@@ -58,7 +58,10 @@ class Learning:
     def __init__(self, line: MainLine) -> None:
         self.line = line
         # What no row may meet: of rows from outside, nobody knows what they were made for.
-        self._exam = load_holdout() if line.config.train.data else line.holdout
+        self._exam = line.holdout
+        if line.config.train.data:
+            carried = load_holdout()
+            self._exam = carried + [item for item in line.holdout if item not in carried]
 
     def data(self) -> StageRecord:
         """Rows for the objective, checked against the holdout."""
@@ -89,7 +92,7 @@ class Learning:
                     outputs[name] = made[0]
             questions = lessons.questions(found.rows)
             leaks = check_leaks(questions, self._exam, data.near_match)
-            refuse_canaries(found.rows, tuple(carried_canaries().values()))
+            refuse_canaries(found.rows, line.canaries)
             bar.update(data.rows, "comparing every row with the holdout")
             found, near = self._apart(found, questions)
             with line.store.making("rows", "train.jsonl", inputs, found.figures) as (path, made):

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from denizen import __version__
-from denizen.data import load_holdout, stratified
+from denizen.data import stratified
 from denizen.data.build import draw_items
 from denizen.evaluate import GateVerdict, power_statement
+from denizen.evaluate.integrity import exam_of
 from denizen.export import CardFacts, merge_adapter, model_card
 from denizen.improve.auditing import Auditing
 from denizen.improve.candidate import MADE_BY, adopt, find_candidate
@@ -109,7 +110,9 @@ class MainLine:
                 fix="choose a model that `denizen models list` marks as training",
             )
         self.suite = suite_of(config.data.families)
-        self.holdout = items = load_holdout(self.suite.names)
+        found = exam_of(config.evaluate.holdout, self.suite)
+        self.holdout, self.canaries = list(found.items), found.canaries
+        items = self.holdout
         self.exam = exam
         if exam == "dev":
             drawn = draw_items(config.data.sample, DEV_SEED, items, suite=self.suite, split="dev")

@@ -202,6 +202,9 @@ class EvaluateConfig(Section):
     forgetting_margin: float = Field(
         0.15, gt=0, lt=1, description="accuracy on general questions that may be lost"
     )
+    holdout: str = Field(
+        "", description="a frozen exam of your own (denizen data freeze); empty: the carried one"
+    )
     previous_margin: float = Field(
         0.03, gt=0, lt=1, description="holdout accuracy that may be lost to the last release"
     )
@@ -265,10 +268,111 @@ class ExportConfig(Section):
 
 
 class ServeConfig(Section):
-    """The HTTP endpoint."""
+    """The HTTP endpoint and what answers behind it."""
 
     host: str = Field("127.0.0.1", description="address to listen on; loopback by default")
     port: int = Field(8484, ge=1, le=65535, description="port to listen on")
+    backend: Literal["llama.cpp", "openai"] = Field(
+        "llama.cpp", description="what writes: the GGUF in this process, or a server at backend_url"
+    )
+    backend_url: str = Field(
+        "", description="OpenAI-compatible address of vLLM, Ollama or another server (ends in /v1)"
+    )
+    backend_model: str = Field("", description="the model's name at backend_url")
+    backend_key_env: str = Field("", description="environment variable with the key of backend_url")
+    adapters: dict[str, str] = Field(
+        default_factory=dict, description="LoRA adapters on the one base: name -> GGUF file"
+    )
+    skills: dict[str, str] = Field(
+        default_factory=dict, description="adapter that answers a task family: family -> name"
+    )
+    index: str = Field("", description="folder of documents to answer from (denizen ingest docs)")
+    postgres: str = Field("", description="address of that index in PostgreSQL instead")
+    passages: int = Field(3, ge=1, le=20, description="passages shown to the model, at most")
+    reasoning: Literal["draft", "none"] = Field(
+        "draft", description="draft: short steps before the answer (Chain of Draft); none: no steps"
+    )
+    parallel: int = Field(4, ge=1, le=64, description="requests that are written side by side")
+    queue: int = Field(64, ge=0, description="requests that may wait for a place")
+    queue_seconds: float = Field(30.0, gt=0, description="longest wait for a place")
+    request_seconds: float = Field(120.0, gt=0, description="longest time one answer may take")
+    max_body: int = Field(1_048_576, ge=1024, description="longest request body in bytes")
+    drain_seconds: float = Field(30.0, ge=0, description="time running answers get after SIGTERM")
+    keys: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether a key is asked for; auto: once one was made, or off loopback"
+    )
+    requests_per_minute: int = Field(0, ge=0, description="requests a key or address; 0: no limit")
+    tokens_per_minute: int = Field(0, ge=0, description="tokens a key or address; 0: no limit")
+    tls_certificate: str = Field("", description="PEM file of the certificate; empty: plain HTTP")
+    tls_key: str = Field("", description="PEM file of its key")
+
+
+class RouteConfig(Section):
+    """When a question goes to a stronger model, and what that may cost."""
+
+    upstream_url: str = Field("", description="OpenAI-compatible address; empty: never escalate")
+    upstream_model: str = Field("", description="the stronger model's name")
+    upstream_key_env: str = Field("", description="environment variable with its key")
+    timeout: float = Field(30.0, gt=0, description="seconds for one reply of the upstream")
+    retries: int = Field(1, ge=0, le=5, description="times a failed escalation is tried again")
+    redact: bool = Field(True, description="replace secrets and addresses before they leave")
+    risk: float = Field(
+        0.10, gt=0, lt=1, description="P(wrong | answered locally) that is promised at most"
+    )
+    delta: float = Field(0.05, gt=0, lt=1, description="chance that the promise does not hold")
+    budget: float = Field(0.05, ge=0, le=1, description="share of requests that may escalate")
+    burst: int = Field(20, ge=1, description="escalations the budget may save up")
+    audit: float = Field(
+        0.01, ge=0, le=0.5, description="share of local answers the upstream checks at random"
+    )
+    fallback: Literal["flag", "abstain"] = Field(
+        "flag", description="if escalation fails: the local answer with a flag, or no answer"
+    )
+    items: int = Field(400, ge=50, description="questions of the calibration split")
+    local_price: float = Field(0.02, ge=0, description="dollars for 1,000 local answers")
+    upstream_price: float = Field(5.0, ge=0, description="dollars for 1,000 upstream answers")
+
+
+class ShieldConfig(Section):
+    """What is refused, hidden or marked at the endpoint."""
+
+    injection: Literal["block", "flag", "off"] = Field(
+        "block", description="what becomes of a request that looks like an injection"
+    )
+    threshold: float = Field(
+        0.0, ge=0, le=1, description="score from which text counts as one; 0: as it was measured"
+    )
+    addresses: bool = Field(
+        True, description="hide addresses that were neither in the input nor in the sources"
+    )
+    moderation_url: str = Field("", description="OpenAI-compatible moderation address; empty: none")
+    moderation_key_env: str = Field("", description="environment variable with its key")
+    coverage: int = Field(
+        2000, ge=0, description="unlike questions a key may ask a day before an alarm; 0: no alarm"
+    )
+    fingerprints: int = Field(
+        0, ge=0, le=64, description="questions whose answers mark this server as the source"
+    )
+
+
+class TraceConfig(Section):
+    """What is remembered of each request, and where it is sent."""
+
+    store: bool = Field(True, description="keep traces in the workspace (SQLite)")
+    content: Literal["none", "redacted", "full"] = Field(
+        "none", description="whether questions and answers are kept with them"
+    )
+    consent: bool = Field(
+        False, description="callers agreed that their questions may become training data"
+    )
+    days: int = Field(30, ge=1, description="days until a trace is deleted")
+    export: Literal["", "otlp", "langfuse", "phoenix", "mlflow"] = Field(
+        "", description="where traces are sent as well"
+    )
+    export_url: str = Field("", description="its address")
+    export_key_env: str = Field(
+        "", description="environment variable with its key (Langfuse: public:secret)"
+    )
 
 
 class Config(Section):
@@ -287,6 +391,9 @@ class Config(Section):
     judge: JudgeConfig = JudgeConfig()
     export: ExportConfig = ExportConfig()
     serve: ServeConfig = ServeConfig()
+    route: RouteConfig = RouteConfig()
+    shield: ShieldConfig = ShieldConfig()
+    traces: TraceConfig = TraceConfig()
 
 
 def load_config(path: Path | None = None, *, required: bool = False) -> Config:
