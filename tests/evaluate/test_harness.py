@@ -28,6 +28,7 @@ from denizen.evaluate.harness import (
     served_answer,
     write_lm_eval,
 )
+from denizen.evaluate.harness.figures import from_samples
 from denizen.evaluate.harness.scoring import item_of
 from denizen.evaluate.records import pair
 from denizen.models import Completion
@@ -418,3 +419,9 @@ def test_the_real_lm_eval(endpoint: str, tmp_path: Path) -> None:
         tmp_path / "out",
     )
     assert [f.n for f in found.figures] == [3, 3] and len(found.suites) == 2
+
+
+def test_samples_that_all_agree_still_leave_doubt() -> None:
+    figure = from_samples("t", "exact", [1.0] * 6, ["a", "a", "b", "b", "c", "c"])
+    assert figure.value == figure.high == 1 and 0.4 < figure.low < 0.5
+    assert figure.n == 6 and figure.method == "Wilson over clusters"

@@ -72,7 +72,9 @@ def test_an_edited_or_foreign_exam_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="not an exam"):
         exam_of(str(tmp_path / "other.jsonl"), CORE)
     text = (tmp_path / "exam.jsonl").read_text("utf-8")
-    (tmp_path / "exam.jsonl").write_text(text.replace('"difficulty": 1', '"difficulty": 2'), "utf-8")
+    (tmp_path / "exam.jsonl").write_text(
+        text.replace('"difficulty": 1', '"difficulty": 2'), "utf-8"
+    )
     with pytest.raises(ArtefactError, match="edited after it was frozen"):
         exam_of(str(tmp_path / "exam.jsonl"), CORE)
     config = parse_config(f"evaluate: {{holdout: {tmp_path / 'exam.jsonl'}}}")

@@ -1,9 +1,9 @@
 """What a foreign harness's run becomes: figures with intervals, and scores where it kept samples.
 
 Contract: a `Figure` has its interval or does not exist. The interval comes from the samples when
-their mean is the reported value (Wilson for independent yes/no outcomes, else a bootstrap over
-clusters), from the harness's own standard error otherwise; `method` says which. A figure of a run
-that was limited to part of its task says so.
+their mean is the reported value (Wilson for independent yes/no outcomes or where all agree, else a
+bootstrap over clusters), from the harness's own standard error otherwise; `method` says which. A
+figure of a run that was limited to part of its task says so.
 """
 
 from __future__ import annotations
@@ -68,6 +68,14 @@ def from_samples(
         share = wilson(int(sum(values)), n, confidence)
         return Figure(
             task, metric, share.value, share.low, share.high, n, confidence, "Wilson", limited
+        )
+    if set(values) in ({0.0}, {1.0}):
+        # A bootstrap of equal values has no width; the clusters are what is independent.
+        groups = len(set(clusters))
+        share = wilson(groups * int(values[0]), groups, confidence)
+        method = "Wilson over clusters"
+        return Figure(
+            task, metric, share.value, share.low, share.high, n, confidence, method, limited
         )
     found = paired_bootstrap(
         [0.0] * n, values, clusters=clusters if inside else None, confidence=confidence
