@@ -93,6 +93,7 @@ class Visit:
     request_id: str
     caller: Caller = Caller()
     traceparent: str = ""
+    trace_id: str = ""  # the id this request's trace gets, unless the traceparent says another
     started: float = 0.0  # time.time() when it was accepted
 
 

@@ -1,0 +1,1 @@
+"""Ollama's dialect: chat, generate, embed, the lists of models, errors."""
