@@ -30,7 +30,7 @@ VERBS = {
     "models": "Base models: list and pull.",
     "protocols": "The exact engine: quotes, facts, tools, certification.",
     "tasks": "Task families: list, sample, verify.",
-    "ingest": "Outside data into files: events of a chain.",
+    "ingest": "Outside data: events of a chain, documents, traces.",
     "data": "Training rows and your own exam: build, scan, freeze, card.",
     "forecast": "What a training will cost: time, memory, energy, money.",
     "train": "Run the main line up to a trained adapter.",
@@ -40,6 +40,10 @@ VERBS = {
     "bakeoff": "Two or three bases on one small budget, ranked.",
     "ask": "Ask the released specialist.",
     "serve": "Serve the release: OpenAI-compatible, on loopback.",
+    "keys": "API keys of the server: create, list, revoke, rotate.",
+    "route": "When to ask a stronger model: calibrate, report.",
+    "redteam": "Attack suites against an endpoint, with intervals.",
+    "traces": "What the server remembers: list, show, export, delete, purge.",
     "runs": "Runs: list, show, diff.",
 }
 

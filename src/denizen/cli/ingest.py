@@ -1,4 +1,4 @@
-"""`denizen ingest`: outside data into files: events of a chain."""
+"""`denizen ingest`: outside data into the workspace: events of a chain, documents, traces."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from denizen.cli._common import JsonOption, WorkspaceOption, emit, say, workspace_of
+from denizen.cli.ingest_docs import docs
+from denizen.cli.ingest_traces import traces
 
 if TYPE_CHECKING:
     from denizen.evm.chain.ingest import Summary
@@ -18,7 +20,11 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def main() -> None:
-    """Outside data into files, checked on the way in."""
+    """Outside data, checked on the way in."""
+
+
+app.command("docs")(docs)
+app.command("traces")(traces)
 
 
 @app.command()

@@ -28,7 +28,7 @@ def keyed(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
     ]
     settings = ServeConfig(requests_per_minute=3)
     operations = Operations.from_config(settings, tmp_path)
-    app = Gate(server(Scripted(), operations, settings=settings), operations, local=True)
+    app = Gate(server(Scripted(), operations, settings=settings), operations)
     with serving(app) as url:
         yield url, *secrets
     operations.close()
