@@ -8,20 +8,16 @@ with `LlamaEngine`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from denizen.models.gguf_vocabulary import read_vocabulary
 from denizen.models.guided import GuidedDecoder
-from denizen.models.llama_context import MAX_SEQUENCES, Context, Fresh
+from denizen.models.llama_context import MAX_SEQUENCES, Context
+from denizen.models.rows import Row, Rows, common, confidence
 from denizen.project.errors import ArtefactError
 from denizen.project.machine import cores
-
-# The sequence that holds what all prompts begin with.
-_SHARED = MAX_SEQUENCES - 1
 
 
 class Answered(NamedTuple):
@@ -34,19 +30,6 @@ class Answered(NamedTuple):
     text: str
     tokens: int
     confidence: float | None
-
-
-@dataclass(eq=False)
-class _Row:
-    """One prompt that is being answered in a sequence of its own."""
-
-    index: int
-    sequence: int
-    position: int
-    fresh: list[int]
-    matcher: Any
-    written: list[int] = field(default_factory=list)
-    log_confidence: float = 0.0
 
 
 class BatchedLlama:
@@ -64,21 +47,22 @@ class BatchedLlama:
         threads: int | None = None,
         precise: bool = False,
     ) -> None:
-        if not 0 < rows < _SHARED:
-            raise ValueError(f"need 1 to {_SHARED - 1} rows, got {rows}")
+        if not 0 < rows < MAX_SEQUENCES - 1:
+            raise ValueError(f"need 1 to {MAX_SEQUENCES - 2} rows, got {rows}")
         self._longest, self._rows = context, rows
         vocabulary = read_vocabulary(gguf)
         self._control, self.end = vocabulary.control, vocabulary.end
         # Room for some long prompts, or for many of ordinary length.
-        self._cells = context * 4 + 128 * rows
+        cells = context * 4 + 128 * rows
         self.context = Context(
             gguf,
-            cells=self._cells,
+            cells=cells,
             threads=threads or cores(),
             precise=precise,
             repacked=not precise,
         )
         self._decoder = GuidedDecoder(vocabulary, self.context.tokenize)
+        self._running = Rows(self.context, vocabulary.control, cells)
 
     def answer(
         self,
@@ -116,83 +100,39 @@ class BatchedLlama:
                     f"{max_new_tokens}: more than the context of {self._longest}",
                     fix="raise export.context, or shorten the prompt",
                 )
-        shared = self._share(ids)
-        waiting = list(range(len(ids)))[::-1]
+        self._share(ids)
         answers = [Answered("", 0, None)] * len(ids)
-        running: list[_Row] = []
-        free = list(range(self._rows))
-        while waiting or running:
-            while waiting and free and self._fits(running, ids[waiting[-1]], max_new_tokens):
-                index = waiting.pop()
-                sequence = free.pop()
-                self.context.copy(_SHARED, sequence)
-                matcher = self._decoder.matcher(grammars[index]) if grammars else None
-                running.append(_Row(index, sequence, shared, ids[index][shared:], matcher))
-            going = [
-                row
-                for row in self._step(running, max_new_tokens)
-                if not any(end in self._text(row, max_new_tokens) for end in stop)
-            ]
-            for row in running:
-                if row not in going:
-                    sure = None if row.matcher is None else math.exp(row.log_confidence)
-                    text = self._text(row, max_new_tokens)
-                    answers[row.index] = Answered(text, len(row.written), sure)
-                    self.context.drop(row.sequence)
-                    free.append(row.sequence)
-                    on_done(1)
-            running = going
+        waiting = (
+            Row(prompt, max_new_tokens, self._decoder.matcher(grammars[n]) if grammars else None)
+            for n, prompt in enumerate(ids)
+        )
+        places: dict[Row, int] = {}
+        coming, number = next(waiting, None), 0
+        while coming or places:
+            while coming and len(places) < self._rows and self._running.admit(coming):
+                places[coming] = number
+                coming, number = next(waiting, None), number + 1
+            self._running.step()
+            for row in [row for row in places if row.ended or self._said(row, stop)]:
+                sure = None if row.matcher is None else confidence(row.decisions)
+                answers[places.pop(row)] = Answered(self._text(row), len(row.written), sure)
+                self._running.drop(row)
+                on_done(1)
         return answers
 
-    def _share(self, ids: list[list[int]]) -> int:
+    def _share(self, ids: list[list[int]]) -> None:
         """Decode what all prompts begin with; at least one token of each is left."""
-        self.context.clear()
+        self._running.clear()
         shared = _common(ids) if len(ids) > 1 else 0
         if shared:
-            self.context.decode([Fresh(_SHARED, 0, ids[0][:shared])])
-        return shared
+            self._running.pin(ids[0][:shared])
 
-    def _fits(self, running: list[_Row], prompt: list[int], limit: int) -> bool:
-        """Whether the cells suffice for one more; a lone row always fits."""
-        taken = sum(row.position + len(row.fresh) + limit for row in running)
-        return not running or taken + len(prompt) + limit + self._longest <= self._cells
+    def _said(self, row: Row, stop: Sequence[str]) -> bool:
+        return bool(stop) and any(end in self._text(row) for end in stop)
 
-    def _step(self, running: list[_Row], limit: int) -> list[_Row]:
-        """One decode of every row and one choice each; the rows that go on."""
-        logits = self.context.decode([Fresh(r.sequence, r.position, r.fresh) for r in running])
-        going = []
-        for row, scores in zip(running, logits, strict=True):
-            row.position += len(row.fresh)
-            row.fresh = self._next(row, scores)
-            row.written += row.fresh
-            ended = row.matcher is not None and row.matcher.is_stopped()
-            if row.fresh and not ended and len(row.written) < limit:
-                going.append(row)
-        return going
-
-    def _next(self, row: _Row, scores: Any) -> list[int]:
-        """The token chosen and what the grammar forces after it; empty at the end of the turn."""
-        import numpy as np
-
-        if row.matcher is None:
-            token = int(scores.argmax())
-            return [] if token in self._control else [token]
-        forced = list(row.matcher.compute_ff_tokens())
-        if not forced:
-            allowed = np.flatnonzero(np.frombuffer(row.matcher.compute_logit_bias(), np.uint8))
-            likely = scores[allowed]
-            best = int(likely.argmax())
-            row.log_confidence -= math.log(float(np.exp(likely - likely[best]).sum()))
-            forced = [int(allowed[best])]
-        row.matcher.try_consume_tokens(forced)
-        if not row.matcher.is_stopped():
-            more = list(row.matcher.compute_ff_tokens())
-            row.matcher.try_consume_tokens(more)
-            forced += more
-        return forced
-
-    def _text(self, row: _Row, limit: int) -> str:
-        return self._decoder.text([t for t in row.written if t not in self._control][:limit])
+    def _text(self, row: Row) -> str:
+        written = [t for t in row.written if t not in self._control]
+        return self._decoder.text(written[: row.limit])
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of rendered text, special tokens parsed, none added."""
@@ -205,6 +145,4 @@ class BatchedLlama:
 
 def _common(ids: list[list[int]]) -> int:
     """How many tokens all begin with, the last of each left out."""
-    first, last = min(ids), max(ids)
-    same = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
-    return min(len(min(ids, key=len)) - 1, len(first) if same is None else same)
+    return min(len(min(ids, key=len)) - 1, common(min(ids), max(ids)))

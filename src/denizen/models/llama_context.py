@@ -1,28 +1,35 @@
 """The one seam to llama.cpp's C interface: a context that decodes branches of many sequences.
 
 xllamacpp offers a server, which hands out one token or a list of probabilities a request; sampling
-a tree of answers needs the logits of many branches at once.  Its shared library exports llama.h,
-whose structures are declared here for the pinned version; `Context` refuses a library whose
-defaults do not lie where this version has them.  A test compares the logits with transformers'.
+a tree of answers needs the logits of many branches at once, and so does knowing how sure a choice
+was.  Its shared library exports llama.h (`llama_library`).  A test compares the logits with
+transformers'.
 """
 
 from __future__ import annotations
 
-import ctypes
 import weakref
 from collections.abc import Sequence
-from ctypes import POINTER, c_bool, c_float, c_int32, c_size_t, c_uint32, c_void_p
-from functools import cache
+from ctypes import c_float, c_void_p
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from denizen.models.llama_library import (
+    CONTROL,
+    F16,
+    F32,
+    FLASH,
+    MMAP,
+    UNKNOWN,
+    Batch,
+    library,
+)
 from denizen.project.errors import ArtefactError
 
 if TYPE_CHECKING:
     import numpy as np
 
-# llama_load_mode, ggml_type, llama_flash_attn_type, and how many sequences llama.cpp can tell apart
-_MMAP, _F32, _F16, _FLASH = 1, 0, 1, 1
+# How many sequences llama.cpp can tell apart.
 MAX_SEQUENCES = 256
 
 
@@ -32,139 +39,6 @@ class Fresh(NamedTuple):
     sequence: int
     position: int
     tokens: Sequence[int]
-
-
-class _ModelParams(ctypes.Structure):
-    _fields_ = [
-        ("devices", c_void_p),
-        ("tensor_buft_overrides", c_void_p),
-        ("n_gpu_layers", c_int32),
-        ("split_mode", c_int32),
-        ("load_mode", c_int32),
-        ("lazy_mode", c_int32),
-        ("main_gpu", c_int32),
-        ("tensor_split", c_void_p),
-        ("progress_callback", c_void_p),
-        ("progress_callback_user_data", c_void_p),
-        ("kv_overrides", c_void_p),
-        ("vocab_only", c_bool),
-        ("check_tensors", c_bool),
-        ("use_extra_bufts", c_bool),
-        ("no_host", c_bool),
-        ("no_alloc", c_bool),
-        ("load_mtp", c_bool),
-    ]
-
-
-class _ContextParams(ctypes.Structure):
-    _fields_ = [
-        ("n_ctx", c_uint32),
-        ("n_batch", c_uint32),
-        ("n_ubatch", c_uint32),
-        ("n_seq_max", c_uint32),
-        ("n_rs_seq", c_uint32),
-        ("n_outputs_max", c_uint32),
-        ("n_outputs_max_per_seq", c_uint32),
-        ("n_threads", c_int32),
-        ("n_threads_batch", c_int32),
-        ("ctx_type", c_int32),
-        ("rope_scaling_type", c_int32),
-        ("pooling_type", c_int32),
-        ("attention_type", c_int32),
-        ("flash_attn_type", c_int32),
-        ("rope_freq_base", c_float),
-        ("rope_freq_scale", c_float),
-        ("yarn_ext_factor", c_float),
-        ("yarn_attn_factor", c_float),
-        ("yarn_beta_fast", c_float),
-        ("yarn_beta_slow", c_float),
-        ("yarn_orig_ctx", c_uint32),
-        ("defrag_thold", c_float),
-        ("cb_eval", c_void_p),
-        ("cb_eval_user_data", c_void_p),
-        ("type_k", c_int32),
-        ("type_v", c_int32),
-        ("moe_cache_size", c_size_t),
-        ("abort_callback", c_void_p),
-        ("abort_callback_data", c_void_p),
-        ("embeddings", c_bool),
-        ("offload_kqv", c_bool),
-        ("no_perf", c_bool),
-        ("op_offload", c_bool),
-        ("swa_full", c_bool),
-        ("kv_unified", c_bool),
-        ("samplers", c_void_p),
-        ("n_samplers", c_size_t),
-        ("ctx_other", c_void_p),
-    ]
-
-
-class _Batch(ctypes.Structure):
-    _fields_ = [
-        ("n_tokens", c_int32),
-        ("token", c_void_p),
-        ("embd", c_void_p),
-        ("pos", c_void_p),
-        ("n_seq_id", c_void_p),
-        ("seq_id", c_void_p),
-        ("logits", c_void_p),
-    ]
-
-
-_LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, c_void_p)
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "llama_backend_init": (None, []),
-    "llama_log_set": (None, [_LOG, c_void_p]),
-    "llama_model_default_params": (_ModelParams, []),
-    "llama_context_default_params": (_ContextParams, []),
-    "llama_model_load_from_file": (c_void_p, [ctypes.c_char_p, _ModelParams]),
-    "llama_model_free": (None, [c_void_p]),
-    "llama_model_get_vocab": (c_void_p, [c_void_p]),
-    "llama_vocab_n_tokens": (c_int32, [c_void_p]),
-    "llama_tokenize": (
-        c_int32,
-        [c_void_p, ctypes.c_char_p, c_int32, c_void_p, c_int32, c_bool, c_bool],
-    ),
-    "llama_init_from_model": (c_void_p, [c_void_p, _ContextParams]),
-    "llama_free": (None, [c_void_p]),
-    "llama_get_memory": (c_void_p, [c_void_p]),
-    "llama_memory_clear": (None, [c_void_p, c_bool]),
-    "llama_memory_seq_rm": (c_bool, [c_void_p, c_int32, c_int32, c_int32]),
-    "llama_memory_seq_cp": (None, [c_void_p, c_int32, c_int32, c_int32, c_int32]),
-    "llama_decode": (c_int32, [c_void_p, _Batch]),
-    "llama_get_logits": (POINTER(c_float), [c_void_p]),
-}
-
-
-# llama.cpp's log goes nowhere: errors come back as return values.
-_SILENT = _LOG(lambda level, text, data: None)
-
-
-@cache
-def _library() -> Any:
-    import xllamacpp.xllamacpp as extension
-
-    library = ctypes.CDLL(extension.__file__)
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    context, model = library.llama_context_default_params(), library.llama_model_default_params()
-    known = (
-        (context.n_ctx, context.n_batch, context.n_ubatch, context.n_seq_max),
-        (context.pooling_type, context.yarn_ext_factor, context.defrag_thold),
-        (context.type_k, context.type_v, context.offload_kqv, context.kv_unified),
-        (model.load_mode, model.use_extra_bufts, model.vocab_only, model.no_alloc),
-    )
-    expected = ((512, 2048, 512, 1), (-1, -1, -1), (_F16, _F16, True, False), (-1, True, 0, 0))
-    if known != expected:
-        raise ArtefactError(
-            "this llama.cpp has another interface than the one known here",
-            where=extension.__file__,
-            fix="install the xllamacpp version that denizen pins, or set rl.rollouts: transformers",
-        )
-    library.llama_log_set(_SILENT, None)
-    library.llama_backend_init()
-    return library
 
 
 class Context:
@@ -187,9 +61,9 @@ class Context:
         precise: bool = False,
         repacked: bool = False,
     ) -> None:
-        self._library = _library()
+        self._library = library()
         how = self._library.llama_model_default_params()
-        how.load_mode, how.use_extra_bufts, how.n_gpu_layers = _MMAP, repacked, 0
+        how.load_mode, how.use_extra_bufts, how.n_gpu_layers = MMAP, repacked, 0
         self._model = self._library.llama_model_load_from_file(str(gguf).encode(), how)
         if not self._model:
             raise ArtefactError(
@@ -203,8 +77,8 @@ class Context:
         what.n_seq_max = what.n_outputs_max = MAX_SEQUENCES
         what.n_threads = what.n_threads_batch = threads
         # One pool of cells: a copied sequence shares them, and flash attention skips the others'.
-        what.kv_unified, what.flash_attn_type = True, 0 if precise else _FLASH
-        what.type_k = what.type_v = _F32 if precise else _F16
+        what.kv_unified, what.flash_attn_type = True, 0 if precise else FLASH
+        what.type_k = what.type_v = F32 if precise else F16
         self._context = self._library.llama_init_from_model(self._model, what)
         if not self._context:
             self._library.llama_model_free(self._model)
@@ -239,7 +113,7 @@ class Context:
         pointers = sequences.ctypes.data + 4 * np.arange(len(flat), dtype=np.uintp)
         arrays = (tokens, None, positions, ones, pointers, wanted)
         places = [None if array is None else array.ctypes.data for array in arrays]
-        failed = self._library.llama_decode(self._context, _Batch(len(flat), *places))
+        failed = self._library.llama_decode(self._context, Batch(len(flat), *places))
         if failed:
             raise ArtefactError(
                 f"llama.cpp could not decode ({failed})",
@@ -252,23 +126,69 @@ class Context:
         logits = self._library.llama_get_logits(self._context)
         return np.ctypeslib.as_array(logits, (count, self.vocabulary)).copy()
 
-    def tokenize(self, text: str) -> list[int]:
-        """Token ids of rendered text, special tokens parsed, none added."""
+    def tokenize(self, text: str, *, special: bool = True, begin: bool = False) -> list[int]:
+        """Token ids of rendered text, special tokens parsed (unless not `special`), none added.
+
+        `begin` adds what the file says a text begins and ends with.  Safe from any thread.
+        """
         import numpy as np
 
-        data = text.encode()
+        data = text.encode("utf-8", "replace")
         room = np.empty(len(data) + 8, dtype=np.int32)
         count = self._library.llama_tokenize(
-            self._tokens, data, len(data), room.ctypes.data, len(room), False, True
+            self._tokens, data, len(data), room.ctypes.data, len(room), begin, special
         )
         if count < 0:
             raise ArtefactError("llama.cpp cannot tokenise the text", where=repr(text[:60]))
         return [int(token) for token in room[:count]]
 
-    def copy(self, source: int, target: int) -> None:
-        """Let sequence `target` be what `source` is now (its cells are shared)."""
+    def special_tokens(self) -> dict[str, int]:
+        """Texts that are a token of their own only when special tokens are parsed."""
+        attributes, name = self._library.llama_vocab_get_attr, self._library.llama_vocab_get_text
+        return {
+            name(self._tokens, token).decode("utf-8", "replace"): token
+            for token in range(self.vocabulary)
+            if attributes(self._tokens, token) & (UNKNOWN | CONTROL)
+        }
+
+    @property
+    def parameters(self) -> int:
+        """Weights of the model."""
+        return int(self._library.llama_model_n_params(self._model))
+
+    def load_adapter(self, path: Path) -> int:
+        """A handle for `use_adapter`; raises ArtefactError if llama.cpp cannot put it on."""
+        handle = self._library.llama_adapter_lora_init(self._model, str(path).encode())
+        if not handle:
+            raise ArtefactError(
+                "llama.cpp cannot put this adapter on the model",
+                where=str(path),
+                fix="give a LoRA-GGUF that was made for this base (denizen export)",
+            )
+        return int(handle)
+
+    def free_adapter(self, handle: int) -> None:
+        """Forget an adapter; no context may use it."""
+        self._library.llama_adapter_lora_free(handle)
+
+    def use_adapter(self, handle: int | None) -> None:
+        """Decode with this adapter from now on; None: with the base alone."""
+        handles = (c_void_p * 1)(handle)
+        count = 0 if handle is None else 1
+        if self._library.llama_set_adapters_lora(self._context, handles, count, (c_float * 1)(1.0)):
+            raise ArtefactError("llama.cpp cannot use the adapter", fix="load it again")
+
+    def copy(self, source: int, target: int, upto: int = -1) -> None:
+        """Let sequence `target` be what `source` is now, or its first `upto` tokens.
+
+        Their cells are shared.
+        """
         self._library.llama_memory_seq_rm(self._memory, target, -1, -1)
-        self._library.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self._library.llama_memory_seq_cp(self._memory, source, target, -1, upto)
+
+    def cut(self, sequence: int, length: int) -> None:
+        """Forget all but the first `length` tokens of a sequence."""
+        self._library.llama_memory_seq_rm(self._memory, sequence, length, -1)
 
     def drop(self, sequence: int) -> None:
         """Forget a sequence."""
