@@ -32,6 +32,8 @@ from benchmarks import (
     retrieval,
     rlvr,
     rollouts,
+    routing,
+    selective_risk,
     startup,
     tasks,
     throughput,
@@ -63,11 +65,13 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "release": release.measure,
     "privacy": privacy.measure,
     "retrieval": retrieval.measure,
+    "routing": routing.measure,
+    "selective_risk": selective_risk.measure,
     "throughput": lambda _: throughput.measure(),
 }
 
 # These need what most machines lack: a GPU, other trainers' environments.
-ELSEWHERE = ("gpu", "peers", "retrieval", "throughput")
+ELSEWHERE = ("gpu", "peers", "retrieval", "routing", "throughput")
 
 
 def main(arguments: list[str]) -> int:

@@ -26,9 +26,13 @@ class Redactor:
         self._written: set[str] = set()  # placeholders that users wrote themselves
         self._counts: dict[str, int] = {}
 
+    def reserve(self, text: str) -> None:
+        """Let no placeholder be one that the text already holds."""
+        self._written |= {p for p in _PLACEHOLDER.findall(text) if p not in self._original}
+
     def redact(self, text: str) -> str:
         """The text with placeholders such as [ADDRESS_1]."""
-        self._written |= {p for p in _PLACEHOLDER.findall(text) if p not in self._original}
+        self.reserve(text)
         changed = text
         # What is hidden may have been all that made its neighbour look like a longer word.
         for _ in range(_PASSES):
@@ -46,6 +50,11 @@ class Redactor:
             return match[0] if hidden else stood
 
         return _PLACEHOLDER.sub(original, text)
+
+    @property
+    def count(self) -> int:
+        """How many values were replaced, each once."""
+        return len(self._named)
 
     @property
     def found(self) -> tuple[str, ...]:

@@ -1,0 +1,97 @@
+"""An upstream's reply, read without trust: its text, its tool calls, its counts of tokens.
+
+Contract: `read_reply` gives a Reply or raises UpstreamFailed; what is not as OpenAI's chat
+completions are, a refusal, and a call of a tool that was not offered are failures.  No message
+quotes the reply.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from denizen.serve.exchange import Finish, ToolCall, Usage
+
+_MOST_CALLS = 32
+_FINISHES: dict[Any, Finish] = {
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class UpstreamFailed(Exception):
+    """The upstream gave no answer that may be passed on; `reason` is a few words of our own."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was read, still with placeholders."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    finish: Finish
+    usage: Usage
+    model: str
+
+
+def read_reply(data: bytes, tools: Sequence[Mapping[str, Any]]) -> Reply:
+    """Read a body; `tools` are those that were offered."""
+    try:
+        found = json.loads(data)
+        choice = found["choices"][0]
+        message = choice["message"]
+        text = message.get("content")
+        refused = message.get("refusal")
+        calls = message.get("tool_calls") or []
+        finish = choice.get("finish_reason")
+        usage, model = found.get("usage") or {}, found.get("model")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        raise UpstreamFailed("a reply that is no chat completion") from None
+    if refused:
+        raise UpstreamFailed("a refusal")
+    if text is not None and not isinstance(text, str):
+        raise UpstreamFailed("a reply without text")
+    if finish == "content_filter":
+        raise UpstreamFailed("a filtered reply")
+    return Reply(
+        text or "",
+        _calls(calls, _offered(tools)),
+        _FINISHES.get(finish, "stop") if isinstance(finish, str) else "stop",
+        Usage(_count(usage, "prompt_tokens"), _count(usage, "completion_tokens")),
+        model[:200] if isinstance(model, str) else "",
+    )
+
+
+def _offered(tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    functions = (tool.get("function") for tool in tools)
+    return frozenset(str(f.get("name")) for f in functions if isinstance(f, Mapping))
+
+
+def _calls(calls: Any, offered: frozenset[str]) -> tuple[ToolCall, ...]:
+    if not isinstance(calls, list) or len(calls) > _MOST_CALLS:
+        raise UpstreamFailed("tool calls that cannot be read")
+    made = []
+    for number, call in enumerate(calls):
+        try:
+            name, arguments = call["function"]["name"], call["function"]["arguments"]
+            known = name in offered and isinstance(json.loads(arguments), dict)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            known = False
+        if not known:
+            raise UpstreamFailed("a call of a tool that was not offered")
+        mark = call.get("id")
+        made.append(ToolCall(mark if isinstance(mark, str) else f"call_{number}", name, arguments))
+    return tuple(made)
+
+
+def _count(usage: Any, name: str) -> int:
+    value = usage.get(name) if isinstance(usage, dict) else None
+    # A count is not paid for twice: what is no count is none.
+    return value if isinstance(value, int) and 0 <= value < 10**9 else 0
