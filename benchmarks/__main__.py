@@ -28,12 +28,15 @@ from benchmarks import (
     privacy,
     qlora,
     quickstart,
+    redteam,
     release,
     retrieval,
     rlvr,
     rollouts,
     routing,
     selective_risk,
+    serving,
+    soak,
     startup,
     tasks,
     throughput,
@@ -64,14 +67,17 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "gate": gate.measure,
     "release": release.measure,
     "privacy": privacy.measure,
+    "redteam": redteam.measure,
     "retrieval": retrieval.measure,
     "routing": routing.measure,
     "selective_risk": selective_risk.measure,
+    "serving": serving.measure,
+    "soak": soak.measure,
     "throughput": lambda _: throughput.measure(),
 }
 
 # These need what most machines lack: a GPU, other trainers' environments.
-ELSEWHERE = ("gpu", "peers", "retrieval", "routing", "throughput")
+ELSEWHERE = ("gpu", "peers", "redteam", "retrieval", "routing", "soak", "throughput")
 
 
 def main(arguments: list[str]) -> int:

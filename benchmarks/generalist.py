@@ -15,10 +15,10 @@ from typing import Any
 from denizen.data import load_holdout, stratified
 from denizen.evaluate import SuiteResult, mcnemar, paired_bootstrap, run_suite, wilson
 from denizen.evaluate.stats import discordant
+from denizen.export.modelfile import render_template
 from denizen.models import SYSTEM, LlamaEngine, ensure, find_model
 from denizen.project import content_hash
 from denizen.project.hashing import sha256_file
-from denizen.serve.analyst import chat_prompt
 from denizen.tasks import Item, catalogue_prompt, suite_of, verify
 
 PEER = "qwen2.5-coder-1.5b-instruct"
@@ -100,6 +100,13 @@ def score(
         )
     finally:
         engine.close()
+
+
+def chat_prompt(question: str, system: str) -> str:
+    """The shipped chat template's prompt (proven equal to the trainer's at export)."""
+    return render_template(
+        [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    )
 
 
 def interval(result: SuiteResult) -> dict[str, Any]:

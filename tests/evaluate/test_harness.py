@@ -31,10 +31,9 @@ from denizen.evaluate.harness import (
 from denizen.evaluate.harness.figures import from_samples
 from denizen.evaluate.harness.scoring import item_of
 from denizen.evaluate.records import pair
-from denizen.models import Completion
-from denizen.project import ConfigError, DataError
-from denizen.serve import message_text
-from denizen.serve.analyst import compose
+from denizen.project import Config, ConfigError, DataError
+from denizen.serve.answering.composing import compose
+from denizen.serve.answering.wording import message
 from denizen.tasks import FAMILIES, suite_of
 
 LOGS = Path(__file__).with_name("harness_logs")
@@ -49,10 +48,10 @@ def test_a_right_served_answer_is_right_and_a_wrong_one_wrong(family: str) -> No
     for seed in range(4):
         item = FAMILIES[family].generate(seed, "dev")
         document = {**item.to_json(), "cluster": "c", "added_by_a_harness": 1}
-        answer = compose(item.prompt, Completion(item.answer, "stop", 1, 1), suite)
-        assert judge_document(document, message_text(answer)).ok, item.id
+        answer = compose(item.answer, item.prompt, suite)
+        assert judge_document(document, message(answer)).ok, item.id
         for miss in FAMILIES[family].near_misses(item)[:2]:
-            served = message_text(compose(item.prompt, Completion(miss, "stop", 1, 1), suite))
+            served = message(compose(miss, item.prompt, suite))
             assert not judge_document(document, served).ok, (item.id, miss)
 
 
@@ -367,12 +366,14 @@ def endpoint(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     import uvicorn
 
     from denizen.export import write_gguf
-    from denizen.serve import Analyst, create_app
+    from denizen.serve.assembly import examined
 
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     write_gguf(tiny, path, quant="f32", name="tiny")
-    analyst = Analyst(path, suite_of("mechanics,range_status"), max_new_tokens=300)
-    config = uvicorn.Config(create_app(analyst, "tiny"), port=0, log_level="error")
+    sections = {"families": "mechanics,range_status"}
+    settings = Config.model_validate({"data": sections, "evaluate": {"max_new_tokens": 300}})
+    app, close = examined(settings, path.parent, path)
+    config = uvicorn.Config(app, port=0, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -381,7 +382,7 @@ def endpoint(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
     server.should_exit = True
     thread.join(5)
-    analyst.close()
+    close()
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ VERBS = {
     "gate": "Pass, fail or inconclusive: exit code 0, 1 or 3.",
     "bakeoff": "Two or three bases on one small budget, ranked.",
     "ask": "Ask the released specialist.",
-    "serve": "Serve the release: OpenAI-compatible, on loopback.",
+    "serve": "Serve the release as OpenAI and as Ollama, on loopback.",
     "keys": "API keys of the server: create, list, revoke, rotate.",
     "route": "When to ask a stronger model: calibrate, report.",
     "redteam": "Attack suites against an endpoint, with intervals.",

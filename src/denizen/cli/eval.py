@@ -125,8 +125,8 @@ def _harness(
 
     from denizen.evaluate.harness import HarnessJob, run_harness
     from denizen.project import sha256_file
-    from denizen.serve import Analyst, create_app, serving
-    from denizen.tasks import suite_of
+    from denizen.serve import serving
+    from denizen.serve.assembly import examined
 
     if harness not in ("lm-eval", "inspect"):
         raise ConfigError(f"no harness {harness!r}", where="--harness", fix="lm-eval or inspect")
@@ -138,15 +138,10 @@ def _harness(
         )
     settings, place = config_of(config), workspace_of(workspace)
     path = _file(gguf, place)
-    analyst = Analyst(
-        path,
-        suite_of(settings.data.families),
-        context=settings.export.context,
-        max_new_tokens=settings.evaluate.max_new_tokens,
-    )
+    app, close = examined(settings, place.root, path)
     folder = place.path("harness", f"{harness}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     try:
-        with serving(create_app(analyst, path.stem)) as url:
+        with serving(app) as url:
             named = tuple(t.strip() for t in tasks.split(",") if t.strip())
             job = HarnessJob(
                 harness,  # type: ignore[arg-type]
@@ -159,7 +154,7 @@ def _harness(
             )
             found = run_harness(job, folder, artefact=sha256_file(path))
     finally:
-        analyst.close()
+        close()
     value = {
         "harness": found.harness,
         "version": found.version,

@@ -39,7 +39,7 @@ SHOWN = 12  # documents listed under one heading; --json has them all
 def docs(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help=f"Folders, documents ({FORMATS}) or URL lists."),
+        typer.Argument(metavar="PATH", help=f"Folders, documents ({FORMATS}) or URL lists."),
     ],
     licence: Annotated[str, typer.Option(help="Licence of all of them, as SPDX has it.")] = "",
     as_of: Annotated[str, typer.Option(help="Day their content holds for, as 2026-11-01.")] = "",

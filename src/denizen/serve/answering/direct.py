@@ -1,0 +1,226 @@
+"""Direct generation: what needs raw tokens, streamed as it is written, and checked on the way.
+
+Contract: text goes out word by word, with calls evaluated, sums corrected, and addresses, keys and
+calldata hidden before they leave.  A JSON answer is sent whole, after the jsonschema library has
+taken it: one repair is tried, then Fault 502 (an answer cut short by max_tokens is sent with the
+flag "schema not met").  Token log probabilities are withheld where the checks changed the text.
+The bare model and raw text are guarded, but their figures are their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from denizen.models.chat import SYSTEM
+from denizen.serve.answering.claims import UNVERIFIED, Claims, unverified
+from denizen.serve.answering.conversation import everything
+from denizen.serve.answering.formats import broken, repair
+from denizen.serve.answering.holding import Held
+from denizen.serve.answering.naming import Named
+from denizen.serve.answering.ports import Parts, Recorded, Watching
+from denizen.serve.answering.timing import bounded
+from denizen.serve.answering.turning import total
+from denizen.serve.exchange import Fault, Finish, Format, Outcome, Piece, Request, Turn, Usage
+
+DRAFT = "Think in short steps of at most five words each, then give the answer."
+NOT_MET = "schema not met"
+WITHHELD = "log probabilities withheld"
+
+
+@dataclass
+class _Choice:
+    """What is known of one choice while it is written."""
+
+    held: Held
+    watch: Watching
+    text: str = ""
+    raw: str = ""
+    finish: str = ""
+    pieces: list[Piece] = field(default_factory=list)
+
+
+class Direct:
+    """Generation through the backend."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def answer(
+        self, request: Request, named: Named, flags: tuple[str, ...], until: float, trace: Recorded
+    ) -> AsyncGenerator[Piece | Outcome, None]:
+        """Pieces and the Outcome; raises Fault."""
+        asked = prepared(request, named, self._parts.config.serve.reasoning)
+        made = _Made(asked, named, flags, everything(request))
+        whole = request.format.kind != "text" or request.logprobs is not None
+        with trace.span("generate", model=request.model, adapter=named.adapter):
+            work = self._whole(made, until) if whole else self._stream(made, until)
+            async with aclosing(work) as pieces:
+                async for piece in pieces:
+                    yield piece
+        yield made.outcome()
+
+    async def _stream(self, made: _Made, until: float) -> AsyncGenerator[Piece, None]:
+        choices = [self._choice(made) for _ in range(made.request.n)]
+        source = self._parts.backend.stream(made.request, made.named.adapter)
+        async with aclosing(bounded(source, until)) as pieces:
+            async for piece in pieces:
+                made.count(piece)
+                choice = choices[piece.index]
+                text = self._let_out(choice, piece.text)
+                if piece.finish:
+                    text += self._let_out(choice, None)
+                    made.take(choice)
+                if text or piece.tool_calls or piece.finish or piece.usage:
+                    yield replace(piece, text=text)
+
+    async def _whole(self, made: _Made, until: float) -> AsyncGenerator[Piece, None]:
+        """Every choice is written out, checked, and mended once before anything is sent."""
+        usage, choices = await self._written(made, made.request, until)
+        for index, choice in enumerate(choices):
+            fault = self._fault(choice, made.request.format)
+            if fault is not None and choice.finish == "stop":
+                more, choice = await self._mended(made, choice, fault, until)
+                usage = total(usage, more)
+                choices[index] = choice
+                fault = self._fault(choice, made.request.format)
+            if fault is not None and choice.finish == "length":
+                made.flags.append(NOT_MET)
+            elif fault is not None:
+                raise Fault(
+                    502,
+                    f"the model did not keep to the response format: {fault}",
+                    kind="server_error",
+                    code="schema_not_met",
+                )
+        for index, choice in enumerate(choices):
+            for piece in self._sent(made, choice, index):
+                yield piece
+        made.usage = usage
+        yield Piece(usage=usage)
+
+    def _sent(self, made: _Made, choice: _Choice, index: int) -> list[Piece]:
+        """The pieces of a whole choice; as they came where the checks changed nothing."""
+        text = choice.raw
+        if made.request.format.kind == "text":
+            text = self._let_out(choice, text) + self._let_out(choice, None)
+        else:
+            checked = self._parts.shield.check_output(text, made.known)
+            text, made.flags = checked.text, [*made.flags, *checked.flags]
+        made.take(choice)
+        if text == choice.raw:
+            return [replace(piece, index=index, usage=None) for piece in choice.pieces]
+        if made.request.logprobs is not None:
+            made.flags.append(WITHHELD)
+        calls = tuple(call for piece in choice.pieces for call in piece.tool_calls)
+        finish: Finish = next((p.finish for p in reversed(choice.pieces) if p.finish), "stop")
+        return [Piece(index, text, calls, (), finish)]
+
+    async def _written(
+        self, made: _Made, request: Request, until: float
+    ) -> tuple[Usage, list[_Choice]]:
+        choices = [self._choice(made) for _ in range(request.n)]
+        usage = Usage()
+        source = self._parts.backend.stream(request, made.named.adapter)
+        async with aclosing(bounded(source, until)) as pieces:
+            async for piece in pieces:
+                choice = choices[piece.index]
+                choice.raw += piece.text
+                choice.finish = piece.finish or choice.finish
+                choice.pieces.append(piece)
+                usage = piece.usage or usage
+        return usage, choices
+
+    async def _mended(
+        self, made: _Made, choice: _Choice, fault: str, until: float
+    ) -> tuple[Usage, _Choice]:
+        """One more try, with what was wrong."""
+        if made.request.text is not None:
+            return Usage(), choice
+        turns = (
+            *made.request.turns,
+            Turn("assistant", choice.raw[:20_000]),
+            Turn("user", repair(fault)),
+        )
+        again = replace(made.request, turns=turns, n=1)
+        usage, choices = await self._written(made, again, until)
+        return usage, choices[0]
+
+    def _fault(self, choice: _Choice, asked: Format) -> str | None:
+        if any(piece.tool_calls for piece in choice.pieces):
+            return None
+        return broken(choice.raw, asked)
+
+    def _choice(self, made: _Made) -> _Choice:
+        checks = made.checks and made.request.format.kind == "text" and not made.request.tools
+        return _Choice(
+            Held(made.written, made.known, checks), self._parts.shield.stream(made.known)
+        )
+
+    def _let_out(self, choice: _Choice, text: str | None) -> str:
+        """What may be sent of a piece; None is the end."""
+        ready = choice.held.close() if text is None else choice.held.feed(text)
+        ready = choice.watch.feed(ready)
+        if text is None:
+            ready += choice.watch.close()
+        choice.text += ready
+        return ready
+
+
+class _Made:
+    """One answer in the making."""
+
+    def __init__(self, request: Request, named: Named, flags: tuple[str, ...], known: str) -> None:
+        self.request, self.named, self.known = request, named, known
+        # Calls in free text may use whatever was said.
+        self.written = known
+        self.checks = named.kind != "base"
+        self.flags = list(flags)
+        self.usage = Usage()
+        self._claims: list[Claims] = []
+
+    def count(self, piece: Piece) -> None:
+        self.usage = piece.usage or self.usage
+
+    def take(self, choice: _Choice) -> None:
+        """A choice is finished: what its checks found."""
+        self._claims += choice.held.found
+        for claims in choice.held.found:
+            self.flags += claims.flags
+        self.flags += choice.watch.flags
+        if self.checks and self.request.format.kind == "text" and not self.request.tools:
+            steps = [step for claims in choice.held.found for step in claims.derivation]
+            if unverified(choice.text, [self.known, *steps]):
+                self.flags.append(UNVERIFIED)
+
+    def outcome(self) -> Outcome:
+        calls = [call for claims in self._claims for call in claims.calls]
+        return Outcome(
+            self.request.model,
+            self.usage,
+            call=calls[-1] if calls else None,
+            derivation=tuple(step for claims in self._claims for step in claims.derivation),
+            corrections=tuple(one for claims in self._claims for one in claims.corrections),
+            flags=tuple(dict.fromkeys(self.flags)),
+            adapter=self.named.adapter,
+        )
+
+
+def prepared(request: Request, named: Named, reasoning: str) -> Request:
+    """The request as the backend gets it: the Analyst's role, and short steps where asked for.
+
+    The bare model and raw text get what the client wrote and nothing else.
+    """
+    if named.kind == "base" or request.text is not None:
+        return request
+    role = SYSTEM
+    if reasoning == "draft" and request.format.kind == "text" and not request.tools:
+        role = f"{role} {DRAFT}"
+    first, *rest = request.turns
+    if first.role in ("system", "developer"):
+        # Templates may take one system turn only.
+        role, turns = f"{role}\n{first.content}", tuple(rest)
+    else:
+        turns = request.turns
+    return replace(request, turns=(Turn("system", role), *turns))

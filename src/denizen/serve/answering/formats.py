@@ -1,0 +1,115 @@
+"""Answers that must be JSON: checked by the jsonschema library after the grammar.
+
+Contract: `faults(value, schema)` tells in a few lines what a value breaks; what is no schema, or
+one that this server does not take, is a Fault 400.  References are resolved inside the schema
+alone: nothing is fetched.  Patterns of a client run under a time limit of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from denizen.serve.exchange import Fault, Format
+
+MAX_SCHEMA = 100_000
+MAX_FAULTS = 3
+PATTERN_SECONDS = 0.2
+_REPAIR = "That was not valid: {fault}. Answer again with the corrected JSON alone."
+
+
+def check_format(asked: Format) -> None:
+    """Refuse a schema that cannot be honoured; raises Fault 400."""
+    if asked.kind != "json_schema":
+        return
+    if not isinstance(asked.schema, Mapping):
+        raise _refused("json_schema needs a schema")
+    try:
+        text = json.dumps(asked.schema)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _refused(f"the schema is not JSON: {type(error).__name__}") from error
+    if len(text) > MAX_SCHEMA:
+        raise _refused(f"the schema is longer than {MAX_SCHEMA} characters")
+    if '"patternProperties"' in text:
+        raise _refused("patternProperties is not supported")
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(dict(asked.schema))
+    except SchemaError as error:
+        raise _refused(f"not a JSON Schema: {error.message[:200]}") from error
+    except RecursionError as error:
+        raise _refused("the schema is nested too deeply") from error
+
+
+def broken(text: str, asked: Format) -> str | None:
+    """What is wrong with an answer's text under its format; None if nothing is."""
+    if asked.kind == "text":
+        return None
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        return f"not valid JSON ({str(error)[:120]})"
+    if asked.kind == "json_object" or asked.schema is None:
+        return None if isinstance(value, dict) else "not a JSON object"
+    found = faults(value, asked.schema)
+    return "; ".join(found) if found else None
+
+
+def faults(value: Any, schema: Mapping[str, Any]) -> list[str]:
+    """The first few things in which a value breaks a schema; empty if it keeps it."""
+    from jsonschema import FormatChecker
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    validator = _validator()(
+        dict(schema), registry=Registry(), format_checker=FormatChecker(formats=("date",))
+    )
+    try:
+        found = []
+        for error in validator.iter_errors(value):
+            place = "/".join(map(str, error.absolute_path)) or "the answer"
+            found.append(f"{place}: {error.message[:160]}")
+            if len(found) == MAX_FAULTS:
+                break
+        return found
+    except (Unresolvable, RecursionError) as error:
+        raise _refused(f"the schema refers to what it does not hold: {str(error)[:120]}") from error
+
+
+def repair(fault: str) -> str:
+    """What the model is told to try once more."""
+    return _REPAIR.format(fault=fault[:400])
+
+
+@cache
+def _validator() -> Any:
+    """Draft 2020-12 whose patterns cannot run for ever."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    make: Any = extend
+    return make(Draft202012Validator, {"pattern": _pattern})
+
+
+def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
+    import regex
+    from jsonschema import ValidationError
+
+    if not isinstance(value, str):
+        return
+    try:
+        if regex.search(pattern, value, timeout=PATTERN_SECONDS) is None:
+            yield ValidationError(f"{value[:80]!r} does not match {pattern[:80]!r}")
+    except (regex.error, TimeoutError):
+        yield ValidationError(f"the pattern {pattern[:80]!r} cannot be checked")
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a figure")
+
+
+def _refused(message: str) -> Fault:
+    return Fault(400, message, code="invalid_schema", param="response_format")

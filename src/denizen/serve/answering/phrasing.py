@@ -1,0 +1,56 @@
+"""A larger model's own words over passages, kept only where the passages bear every sentence.
+
+Contract: None (the extract stands) for a small model, a failed generation, or words that are not
+borne; else the words with the citations they name.  A 135M model is not asked: its sentences over
+passages seldom hold, and each try costs a caller's time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from denizen.models.chat import SYSTEM
+from denizen.serve.answering.conversation import Talk
+from denizen.serve.answering.passages import Found, borne
+from denizen.serve.answering.ports import Parts
+from denizen.serve.answering.timing import close
+from denizen.serve.exchange import Request, Sampling, Turn, Usage
+
+LEAST_PARAMETERS = 1_000_000_000
+TOKENS = 120
+_TASK = (
+    "Answer from these passages alone, in at most two sentences, and end each with the number of"
+    " its passage in square brackets."
+)
+_MARK = re.compile(r"\[(\d+)\]")
+
+
+async def phrase(
+    parts: Parts, talk: Talk, found: Found, adapter: str = ""
+) -> tuple[Found, Usage] | None:
+    """The same finding in a model's words, with what it cost."""
+    if parts.backend.facts.parameters < LEAST_PARAMETERS or not found.passages:
+        return None
+    block = parts.shield.delimit(found.passages)
+    turns = (
+        Turn("system", SYSTEM),
+        Turn("user", f"{_TASK}\n\n{block}\n\nQuestion: {talk.question}"),
+    )
+    request = Request("", turns, sampling=Sampling(max_tokens=TOKENS, temperature=0.0))
+    pieces = parts.backend.stream(request, adapter)
+    text, usage = "", Usage()
+    try:
+        async for piece in pieces:
+            text += piece.text
+            usage = piece.usage or usage
+    finally:
+        await close(pieces)
+    said = " ".join(text.split())
+    if not borne(said, found, talk.question):
+        return None
+    named = sorted({int(n) for n in _MARK.findall(said)})
+    places = {n: place for place, n in enumerate(named, start=1)}
+    said = _MARK.sub(lambda match: f"[{places[int(match[1])]}]", said)
+    citations = tuple(found.whole[n - 1] for n in named)
+    return replace(found, text=said, citations=citations), usage

@@ -1,0 +1,145 @@
+"""Addresses and long hex in a text, however they are written, and whether they were known before.
+
+Contract: `find_hex(folded, known)` gives the ranges that must not be shown: addresses that are not
+in `known` (cased, split by spaces, quotes, dashes or line ends, without 0x, shortened with dots,
+of other chains, ENS names), 32-byte words that are not (a private key looks like nothing else), and
+calldata, known or not. Checksums are compared without case (EIP-55). Ranges are of the folded text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from denizen.serve.guard.folding import fold
+
+ADDRESS, KEY, CALLDATA = "address withheld", "private key withheld", "calldata withheld"
+DIGITS, WORD = 40, 64  # of an address, of a 32-byte word
+SPACE = r"[\s\-_.:`*|,/'\"+\\()\[\]]"
+PREFIX = rf"0{SPACE}{{0,3}}x"
+CHAIN = rf"{PREFIX}(?:{SPACE}{{0,5}}(?!{PREFIX})[0-9a-f])+"
+_CHAIN = re.compile(CHAIN, re.IGNORECASE)
+_SEGMENT = re.compile(r"[0-9a-f]+", re.IGNORECASE)
+_BARE = re.compile(r"(?<![0-9a-z])[0-9a-f]{40,}(?![0-9a-z])", re.IGNORECASE)
+_SHORT = re.compile(r"0x([0-9a-f]{2,16})(?:…|\.{2,5})([0-9a-f]{2,16})(?![0-9a-z])", re.IGNORECASE)
+_BASE58 = "[1-9A-HJ-NP-Za-km-z]"
+_OTHER = re.compile(
+    r"\b(?:bc1|tb1|ltc1|cosmos1|osmo1|addr1)[ac-hj-np-z02-9]{25,100}\b"
+    rf"|\bT(?=\w*\d){_BASE58}{{33}}\b|\b[13](?=\w*[A-Z])(?=\w*[a-z]){_BASE58}{{25,34}}\b"
+    rf"|\b(?=\w*\d)(?=\w*[A-Z])(?=\w*[a-z]){_BASE58}{{43,44}}\b"
+)
+_ENS = re.compile(r"(?<![\w@.-])[a-z0-9][\w-]{1,60}(?:\.[\w-]{1,60}){0,3}\.eth\b", re.IGNORECASE)
+# A 32-byte word that is called a key is not to be repeated, whoever wrote it.
+_CALLED_KEY = re.compile(
+    r"(?:\b(?<!pool )(?<!public )(?<!storage )keys?\b|\bsecrets?\b)[^\n]{0,32}\Z", re.IGNORECASE
+)
+_LETTERS = 3  # hex letters without which a row of figures is figures
+
+
+class Hidden(NamedTuple):
+    """A range of the folded text that is not shown, and why."""
+
+    start: int
+    end: int
+    why: str
+
+
+class Known(NamedTuple):
+    """What the input and the sources held: hex digits in lower case, and the folded text."""
+
+    hexes: frozenset[str]
+    text: str
+
+    @classmethod
+    def of(cls, text: str) -> Known:
+        """Everything that an answer may repeat."""
+        folded = fold(text).text.lower()
+        digits = {
+            run.digits
+            for run in _runs(folded)
+            if len(run.digits) != WORD
+            or not _CALLED_KEY.search(folded, max(0, run.start - 60), run.start)
+        }
+        words = {word for run in digits for word in _words(run)}
+        return cls(frozenset(digits | {w for w in words if len(w) == DIGITS}), folded)
+
+    def shortened(self, head: str, tail: str) -> bool:
+        """Whether a known address begins and ends so."""
+        return any(
+            len(digits) == DIGITS and digits.startswith(head) and digits.endswith(tail)
+            for digits in self.hexes
+        )
+
+
+class _Run(NamedTuple):
+    start: int
+    end: int
+    digits: str
+
+
+def find_hex(folded: str, known: Known, *, addresses: bool = True) -> list[Hidden]:
+    """Ranges to hide; without `addresses` only keys and calldata."""
+    found = []
+    for run in _runs(folded):
+        if why := _verdict(run.digits, known):
+            found.append(Hidden(run.start, run.end, why))
+    if addresses:
+        for match in _SHORT.finditer(folded):
+            if not known.shortened(match[1].lower(), match[2].lower()):
+                found.append(Hidden(*match.span(), ADDRESS))
+        for match in (*_OTHER.finditer(folded), *_ENS.finditer(folded)):
+            if match[0].lower() not in known.text:
+                found.append(Hidden(*match.span(), ADDRESS))
+        return found
+    return [hidden for hidden in found if hidden.why != ADDRESS]
+
+
+def _verdict(digits: str, known: Known) -> str:
+    if len(digits) > WORD:
+        return CALLDATA
+    if digits in known.hexes or (len(digits) < WORD and digits[:DIGITS] in known.hexes):
+        return ""
+    return KEY if len(digits) == WORD else ADDRESS
+
+
+def _runs(folded: str) -> Iterator[_Run]:
+    """Hex of 40 digits or more, with its digits in lower case."""
+    joined = [run for match in _CHAIN.finditer(folded) if (run := _joined(folded, match))]
+    yield from joined
+    for match in _BARE.finditer(folded):
+        taken = any(run.start <= match.start() < run.end for run in joined)
+        if not taken and _letters(match[0]) >= _LETTERS:
+            yield _Run(*match.span(), match[0].lower())
+
+
+def _joined(folded: str, chain: re.Match[str]) -> _Run | None:
+    """The digits behind 0x: one piece, or pieces that only make sense together."""
+    behind = chain.start() + re.search("x", chain[0], re.IGNORECASE).end()  # type: ignore[union-attr]
+    pieces = list(_SEGMENT.finditer(folded, behind, chain.end()))
+    digits, end = pieces[0][0], pieces[0].end()
+    loose = "" if len(digits) < DIGITS else digits
+    for before, piece in pairwise(pieces):
+        grouped = len(piece[0]) == len(before[0]) or len(piece[0]) >= 8
+        if len(digits) >= DIGITS and not (
+            (len(piece[0]) >= 16 and _letters(piece[0]) >= _LETTERS)
+            or (not loose and grouped and (len(digits) != DIGITS or len(piece[0]) >= 8))
+        ):
+            break
+        digits, end = digits + piece[0], piece.end()
+    if len(digits) < DIGITS or (not loose and _letters(digits[len(pieces[0][0]) :]) < _LETTERS):
+        return None
+    return _Run(chain.start(), end, digits.lower())
+
+
+def _words(digits: str) -> Iterator[str]:
+    """Addresses in the 32-byte words of known calldata, topics and storage slots."""
+    for start in range(len(digits) % WORD, len(digits), WORD):
+        word = digits[start : start + WORD]
+        if word.startswith("0" * (WORD - DIGITS)):
+            yield word[-DIGITS:]
+
+
+def _letters(digits: str) -> int:
+    return sum(c.isalpha() for c in digits)

@@ -1,0 +1,171 @@
+"""What a model may read in a text: the text itself, and what is encoded or hidden in it.
+
+Contract: `layers(text)` gives (how, text) pairs, the plain text first: disguises taken off (those
+of retrieve/disguise.py), then what spells something in HTML comments, escapes, hex, binary, decimal
+codes, short Base64, Base32, ROT13, reversed or spaced-out letters, and Base64 inside those. A
+decoded layer is given only if it reads like words. Bounded: at most MOST layers and RUNS runs each.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import html
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from urllib.parse import unquote
+
+from denizen.retrieve.disguise import unmasked
+
+MOST, RUNS = 64, 24
+LONGEST = 20_000  # characters of one decoded layer
+PLAIN = ""
+
+_HEX = re.compile(r"(?<![0-9a-zA-Z])(?:0x)?(?:[0-9a-fA-F]{2}[\s:,-]?){12,2000}(?![0-9a-zA-Z])")
+_BYTE_ESCAPES = re.compile(r"(?:(?:\\x|%|\\u00|&#x)[0-9a-fA-F]{2};?){6,2000}")
+_BITS = re.compile(r"(?<!\d)(?:[01]{8}\s*){8,500}(?!\d)")
+_CODES = re.compile(r"(?<!\d)(?:(?:3[2-9]|[4-9]\d|1[01]\d|12[0-6])[\s,;]+){11,500}\d{2,3}(?!\d)")
+_BASE64 = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{16,8000}={0,2}(?![\w+/-])")
+_BASE32 = re.compile(r"(?<![A-Z2-7a-z])[A-Z2-7]{24,4000}={0,6}(?![A-Z2-7a-z])")
+_COMMENT = re.compile(
+    r"<!--(.{4,4000}?)(?:-->|\Z)|^\[//\]: # [(\"'](.{4,2000}?)[)\"']$", re.S | re.M
+)
+_SPACED = re.compile(r"(?<!\w)(?:[A-Za-z][ .\-_*|/\u00b7]{1,3}){5,400}[A-Za-z](?!\w)")
+_WORDS = re.compile(r"[A-Za-z]{2,}")
+_UNICODE = re.compile(r"\\u[0-9a-fA-F]{4}|&(?:#\d+|#x[0-9a-fA-F]+|\w{2,8});|%[0-9a-fA-F]{2}")
+# Short words that any English sentence turned around or rotated holds.
+_USUAL = (
+    "the and you your all for with this that not are from now write say only answer ignore in of "
+    "instructions print reveal system prompt word tell user everything previous what is it me put "
+    "give show copy let reply must be no more than just work into give name have has will which"
+)
+_COMMON = frozenset(_USUAL.split())
+
+
+def layers(text: str) -> Iterator[tuple[str, str]]:
+    """(how it was hidden, text), the plain text first with "" ; at most MOST."""
+    seen: set[str] = set()
+    for how, layer in islice(_all(text), 4 * MOST):
+        if layer.strip() and layer not in seen:
+            seen.add(layer)
+            yield how, layer
+            if len(seen) >= MOST:
+                return
+
+
+def _all(text: str) -> Iterator[tuple[str, str]]:
+    yield PLAIN, text
+    folded = text
+    for number, layer in enumerate(unmasked(text)):
+        if number == 0:
+            folded = layer
+        yield "disguised letters", layer[:LONGEST] if number else layer
+    for how, decode in _WAYS:
+        for layer in decode(folded):
+            yield how, layer[:LONGEST]
+            # One Base64 inside another coat, and no deeper.
+            for inner in _base64(layer):
+                yield f"{how}, Base64", inner[:LONGEST]
+
+
+def _comments(text: str) -> Iterator[str]:
+    for match in islice(_COMMENT.finditer(text), RUNS):
+        yield match[1] or match[2] or ""
+
+
+def _escapes(text: str) -> Iterator[str]:
+    """Percent, HTML and backslash escapes of a whole text, if there are any."""
+    if _UNICODE.search(text):
+        plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text[:LONGEST])
+        # Surrogates made on the way are no characters.
+        yield html.unescape(unquote(plain, errors="ignore")).encode("utf-8", "ignore").decode()
+    for match in islice(_BYTE_ESCAPES.finditer(text), RUNS):
+        yield from _prose(bytes.fromhex("".join(re.findall(r"[0-9a-fA-F]{2}(?=\W|$)", match[0]))))
+
+
+def _hex(text: str) -> Iterator[str]:
+    for match in islice(_HEX.finditer(text), RUNS):
+        digits = re.sub(r"[^0-9a-fA-F]", "", match[0].removeprefix("0x"))
+        yield from _prose(bytes.fromhex(digits[: len(digits) // 2 * 2]))
+
+
+def _bits(text: str) -> Iterator[str]:
+    for match in islice(_BITS.finditer(text), RUNS):
+        digits = "".join(match[0].split())
+        yield from _prose(bytes(int(digits[i : i + 8], 2) for i in range(0, len(digits), 8)))
+
+
+def _codes(text: str) -> Iterator[str]:
+    for match in islice(_CODES.finditer(text), RUNS):
+        yield from _prose(bytes(int(n) for n in re.findall(r"\d+", match[0]) if int(n) < 256))
+
+
+def _base64(text: str) -> Iterator[str]:
+    for match in islice(_BASE64.finditer(text), RUNS):
+        run = match[0].rstrip("=").translate(str.maketrans("-_", "+/"))
+        try:
+            yield from _prose(base64.b64decode(run + "=" * (-len(run) % 4)))
+        except (binascii.Error, ValueError):
+            continue
+
+
+def _base32(text: str) -> Iterator[str]:
+    for match in islice(_BASE32.finditer(text), RUNS):
+        run = match[0].rstrip("=")
+        try:
+            yield from _prose(base64.b32decode(run + "=" * (-len(run) % 8)))
+        except (binascii.Error, ValueError):
+            continue
+
+
+def _rotated(text: str) -> Iterator[str]:
+    turned = codecs.encode(text[:LONGEST], "rot13")
+    if _reads(turned, text):
+        yield turned
+
+
+def _reversed(text: str) -> Iterator[str]:
+    turned = text[:LONGEST][::-1]
+    if _reads(turned, text):
+        yield turned
+
+
+def _spaced(text: str) -> Iterator[str]:
+    """Letters pulled apart, joined again: two separators or more part words."""
+    for match in islice(_SPACED.finditer(text), RUNS):
+        words = re.split(r"[ .\-_*|/\u00b7]{2,}", match[0])
+        yield " ".join(re.sub(r"[^A-Za-z]", "", word) for word in words)
+
+
+_WAYS: tuple[tuple[str, Callable[[str], Iterator[str]]], ...] = (
+    ("comment", _comments),
+    ("escapes", _escapes),
+    ("hex", _hex),
+    ("binary", _bits),
+    ("character codes", _codes),
+    ("Base64", _base64),
+    ("Base32", _base32),
+    ("ROT13", _rotated),
+    ("reversed", _reversed),
+    ("spaced letters", _spaced),
+)
+
+
+def _reads(turned: str, plain: str) -> bool:
+    """Whether a turned text holds common words that the plain one has not: three kinds of them."""
+    found = {word.lower() for word in _WORDS.findall(turned)} & _COMMON
+    return len(found - {word.lower() for word in _WORDS.findall(plain)}) >= 3
+
+
+def _prose(data: bytes) -> Iterator[str]:
+    """The bytes as text, if they read like words: calldata and keys do not."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return
+    honest = sum(c.isprintable() or c.isspace() for c in text)
+    letters = sum(c.isalpha() or c.isspace() for c in text)
+    if len(text) >= 8 and honest == len(text) and letters >= 0.7 * len(text):
+        yield text

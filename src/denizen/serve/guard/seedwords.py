@@ -1,0 +1,90 @@
+"""Secrets by their shape: recovery phrases (BIP-39), WIF and extended keys, PEM private keys.
+
+Contract: `find_secrets(folded)` gives the ranges to hide. A recovery phrase is twelve or more words
+in a row of one BIP-39 list, numbered or separated as they may be; the checksum is not asked for,
+since an invented phrase is as dangerous to show. `run_start` tells a stream from where on words
+might still become one. Lists: package `mnemonic` (MIT), all but the Chinese, Japanese and Korean.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+
+from denizen.serve.guard.addresses import KEY, Hidden
+
+PHRASE = "seed phrase withheld"
+FEWEST = 12
+_LANGUAGES = "english", "french", "italian", "spanish", "portuguese", "czech"
+_WORD = re.compile(r"[^\W\d_]+")
+_BETWEEN = re.compile(r"[\s\d.,;:|/()\[\]#*\"'`>_=&+-]{1,16}")
+_WIF = re.compile(r"\b(?:[5KL](?=\w*[A-Z])(?=\w*[a-z])[1-9A-HJ-NP-Za-km-z]{50,51})\b")
+_EXTENDED = re.compile(r"\b[xyztuv]prv[1-9A-HJ-NP-Za-km-z]{60,}")
+_PEM = re.compile(
+    r"-----BEGIN[^-\n]{0,40}PRIVATE KEY-----.*?(?:-----END[^-\n]{0,40}-----|\Z)", re.DOTALL
+)
+_OPEN = re.compile(r"-----BEGIN(?:(?!-----END[^-\n]{0,40}-----).)*\Z", re.DOTALL)
+
+
+def find_secrets(folded: str) -> list[Hidden]:
+    """Ranges of keys and recovery phrases."""
+    found = [Hidden(start, end, PHRASE) for start, end, n in _phrases(folded) if n >= FEWEST]
+    for pattern in (_WIF, _EXTENDED, _PEM):
+        found += [Hidden(*match.span(), KEY) for match in pattern.finditer(folded)]
+    return found
+
+
+def run_start(folded: str, end: int) -> int:
+    """Where the row of list words begins that ends right before `end`; `end` if there is none."""
+    start = end
+    for first, last, _ in _phrases(folded[:end]):
+        if not folded[last:end] or _BETWEEN.fullmatch(folded, last, end):
+            start = min(start, first)
+    return start
+
+
+def open_key(folded: str) -> int | None:
+    """Where a PEM block begins that has not ended yet."""
+    match = _OPEN.search(folded)
+    return match.start() if match else None
+
+
+def _phrases(folded: str) -> Iterator[tuple[int, int, int]]:
+    """(start, end, words) of every longest row of words of one list."""
+    lists = _lists()
+    rows: dict[int, tuple[int, int, int]] = {}
+    last = 0
+    for match in _WORD.finditer(folded):
+        word = _bare(match[0].lower())
+        joined = last and _BETWEEN.fullmatch(folded, last, match.start()) is not None
+        going: dict[int, tuple[int, int, int]] = {}
+        for number in lists.get(word, ()):
+            start, _, count = rows.get(number, (match.start(), 0, 0))
+            if not joined:
+                start, count = match.start(), 0
+            going[number] = (start, match.end(), count + 1)
+        yield from (row for number, row in rows.items() if number not in going or not joined)
+        rows, last = going, match.end()
+    yield from rows.values()
+
+
+@cache
+def _lists() -> dict[str, tuple[int, ...]]:
+    """Every word of the lists, with the numbers of the lists that hold it."""
+    from mnemonic import Mnemonic
+
+    found: dict[str, tuple[int, ...]] = {}
+    for number, language in enumerate(_LANGUAGES):
+        for word in Mnemonic(language).wordlist:
+            key = _bare(word)
+            found[key] = (*found.get(key, ()), number)
+    return found
+
+
+def _bare(word: str) -> str:
+    """Without accents: the lists come decomposed, people write either way."""
+    if word.isascii():
+        return word
+    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))

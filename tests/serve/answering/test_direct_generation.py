@@ -1,0 +1,202 @@
+"""Direct generation: streamed, checked on the way, JSON judged again, tools passed through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.serve.answering.answering_sample import (
+    FakeBackend,
+    HidingShield,
+    ask,
+    said,
+)
+
+from denizen.models import SYSTEM
+from denizen.project import Config
+from denizen.project.config import ShieldConfig
+from denizen.serve.answering.claims import UNVERIFIED
+from denizen.serve.answering.direct import DRAFT, NOT_MET, WITHHELD
+from denizen.serve.exchange import (
+    Caller,
+    Fault,
+    Format,
+    Piece,
+    Request,
+    TokenLogprob,
+    ToolCall,
+    Turn,
+    Usage,
+    Visit,
+)
+from denizen.serve.guard import Shield
+from denizen.serve.service import Service
+from denizen.tasks import suite_of
+
+CORE = suite_of("core")
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "integer", "minimum": 3}},
+    "required": ["a"],
+}
+ASKED = Format("json_schema", SCHEMA, "x", True)
+
+
+def test_the_bare_model_gets_and_gives_what_was_written() -> None:
+    backend = FakeBackend("4 x 4 = 17, so there")
+    text, outcome, _ = said(Service(backend, CORE), ask("q", "denizen-base"))
+    assert text == "4 x 4 = 17, so there" and not outcome.corrections and not outcome.exact
+    assert backend.asked[0].turns == (Turn("user", "q"),) and outcome.usage == Usage(9, 5)
+
+
+def test_several_choices_are_kept_apart_and_checked() -> None:
+    backend = FakeBackend("4 x 4 = 17", "4 x 5 = 20")
+    service = Service(backend, CORE)
+    text, outcome, pieces = said(service, ask("What is 4 x 4?", n=2))
+    second = "".join(piece.text for piece in pieces if piece.index == 1)
+    assert text == "4 x 4 = 16" and second == "4 x 5 = 20"
+    assert outcome.corrections == (("17", "16"),) and outcome.derivation == ("4 x 4 = 16",) * 1 + (
+        "4 x 5 = 20",
+    )
+    assert [p.finish for p in pieces if p.finish] == ["stop", "stop"]
+    assert pieces[-1].usage == Usage(9, 5)
+
+
+def test_the_role_and_short_steps_are_asked_for() -> None:
+    backend = FakeBackend("x")
+    said(Service(backend, CORE), ask("q", n=2))
+    assert backend.asked[0].turns[0] == Turn("system", f"{SYSTEM} {DRAFT}")
+    none = Config.model_validate({"serve": {"reasoning": "none"}})
+    said(Service(backend, CORE, config=none), ask("q", n=2))
+    assert backend.asked[1].turns[0] == Turn("system", SYSTEM)
+    turns = (Turn("system", "Be brief."), Turn("user", "q"))
+    said(Service(backend, CORE, config=none), Request("denizen", turns, n=2))
+    assert backend.asked[2].turns[0] == Turn("system", f"{SYSTEM}\nBe brief.")
+    assert sum(turn.role == "system" for turn in backend.asked[2].turns) == 1
+
+
+def test_raw_text_goes_in_as_it_is() -> None:
+    backend = FakeBackend("and so on")
+    text, _, _ = said(Service(backend, CORE), Request("denizen", text="Once upon"))
+    assert text == "and so on" and backend.asked[0].text == "Once upon"
+    assert not backend.asked[0].turns
+
+
+def test_calls_in_free_text_are_evaluated_while_it_streams() -> None:
+    backend = FakeBackend("It is <calc>il_full(entry=1000; now=4000)</calc>, I think.")
+    text, outcome, pieces = said(Service(backend, CORE), ask("IL from 1000 to 4000?", n=2))
+    assert text == "It is -20.00% against holding, I think."
+    assert outcome.call == "il_full(entry=1000; now=4000)" and outcome.derivation
+    assert len([p for p in pieces if p.index == 0]) >= 3
+
+
+def test_figures_from_nowhere_are_flagged() -> None:
+    _, outcome, _ = said(Service(FakeBackend("The TVL is 87,001 USDC"), CORE), ask("TVL?", n=2))
+    assert UNVERIFIED in outcome.flags
+
+
+def test_json_that_keeps_its_schema_is_sent_once_it_is_judged() -> None:
+    text, outcome, pieces = said(Service(FakeBackend('{"a": 5}'), CORE), ask("q", format=ASKED))
+    assert json.loads(text) == {"a": 5} and not outcome.flags and pieces[-1].usage is not None
+
+
+def test_json_that_breaks_its_schema_is_repaired_once() -> None:
+    backend = FakeBackend('{"a": 1}', '{"a": 4}')
+    text, outcome, _ = said(Service(backend, CORE), ask("q", format=ASKED))
+    assert json.loads(text) == {"a": 4} and len(backend.asked) == 2
+    told = backend.asked[1].turns
+    assert told[-2] == Turn("assistant", '{"a": 1}') and "minimum" in told[-1].content
+    assert outcome.usage == Usage(18, 10)
+
+
+def test_json_that_stays_wrong_is_a_502() -> None:
+    backend = FakeBackend('{"a": 1}')
+    with pytest.raises(Fault) as caught:
+        said(Service(backend, CORE), ask("q", format=ASKED))
+    assert caught.value.status == 502 and caught.value.code == "schema_not_met"
+    assert len(backend.asked) == 2
+
+
+def test_json_cut_short_is_sent_and_flagged() -> None:
+    backend = FakeBackend('{"a": ', finish="length")
+    text, outcome, pieces = said(Service(backend, CORE), ask("q", format=ASKED))
+    assert text == '{"a": ' and NOT_MET in outcome.flags
+    assert "length" in [piece.finish for piece in pieces] and len(backend.asked) == 1
+
+
+def test_any_json_object_is_judged_too() -> None:
+    text, _, _ = said(
+        Service(FakeBackend("[1]", '{"b": 2}'), CORE), ask("q", format=Format("json_object"))
+    )
+    assert json.loads(text) == {"b": 2}
+
+
+class LogprobBackend(FakeBackend):
+    """Tells log probabilities of its words."""
+
+    async def stream(self, request: Request, adapter: str = "") -> AsyncIterator[Piece]:
+        for word in self.scripts[0].split(" "):
+            yield Piece(0, f"{word} ", logprobs=(TokenLogprob(word, -0.1),))
+        yield Piece(0, finish="stop", usage=Usage(1, 2))
+
+
+def test_log_probabilities_pass_where_nothing_was_changed() -> None:
+    text, outcome, pieces = said(Service(LogprobBackend("plain words"), CORE), ask("q", logprobs=1))
+    assert text == "plain words " and sum(len(p.logprobs) for p in pieces) == 2
+    assert WITHHELD not in outcome.flags and pieces[-1].usage == Usage(1, 2)
+
+
+def test_log_probabilities_are_withheld_where_text_was_changed() -> None:
+    text, outcome, pieces = said(
+        Service(LogprobBackend("4 x 4 = 17 yes"), CORE), ask("q", logprobs=1)
+    )
+    assert "17" not in text and not any(p.logprobs for p in pieces)
+    assert WITHHELD in outcome.flags
+
+
+class ToolBackend(FakeBackend):
+    """Calls a tool."""
+
+    async def stream(self, request: Request, adapter: str = "") -> AsyncIterator[Piece]:
+        yield Piece(0, "", (ToolCall("c1", "f", '{"x": 1}'),))
+        yield Piece(0, finish="tool_calls", usage=Usage(3, 4))
+
+
+def test_tool_calls_of_the_client_pass_through() -> None:
+    tools = ({"type": "function", "function": {"name": "f"}},)
+    _, outcome, pieces = said(Service(ToolBackend("x"), CORE), ask("q", tools=tools))
+    assert [c.name for p in pieces for c in p.tool_calls] == ["f"]
+    assert pieces[-1].finish == "tool_calls" and outcome.usage == Usage(3, 4)
+    _, _, pieces = said(Service(ToolBackend("x"), CORE), ask("q", tools=tools, format=ASKED))
+    assert [c.name for p in pieces for c in p.tool_calls] == ["f"]
+
+
+def test_hidden_words_of_json_are_hidden() -> None:
+    service = Service(FakeBackend('{"b": "SECRET"}'), CORE, shield=HidingShield())
+    text, outcome, _ = said(service, ask("q", format=Format("json_object")))
+    assert "SECRET" not in text and "hidden" in outcome.flags
+
+
+@pytest.mark.parametrize("model", ["denizen", "denizen-base"])
+def test_an_address_nobody_gave_never_leaves_not_even_in_pieces(model: str) -> None:
+    stranger, given = "0x" + "ab" * 20, "0x" + "12" * 20
+    backend = FakeBackend(f"Send to {stranger} or {given} now")
+    service = Service(backend, CORE, shield=Shield(ShieldConfig(injection="off")))
+    text, outcome, pieces = said(service, ask(f"Is {given} fine?", model, n=2))
+    assert stranger not in text and given in text and outcome.flags
+    assert all("abab" not in piece.text for piece in pieces)
+
+
+def test_log_probabilities_need_their_scope() -> None:
+    service = Service(FakeBackend("x"), CORE, shield=Shield(ShieldConfig(injection="off")))
+
+    async def run() -> None:
+        visit = Visit("r", Caller("key", frozenset({"chat"})))
+        async for _ in service.chat(ask("q", logprobs=2), visit):
+            pass
+
+    with pytest.raises(Fault) as caught:
+        asyncio.run(run())
+    assert caught.value.status == 403 and caught.value.param == "logprobs"

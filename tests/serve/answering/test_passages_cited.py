@@ -1,0 +1,147 @@
+"""Answers from documents: exact spans, checked citations, and "not in the sources"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.retrieve.retrieve_sample import EIP, GUIDE, filled
+from tests.serve.answering.answering_sample import FakeBackend, ask, said
+
+from denizen.retrieve import Index
+from denizen.retrieve.answerable import FEATURES, Answerability
+from denizen.serve.answering.passages import CHANGED, NOT_FOUND, NOT_IN, borne, look_up
+from denizen.serve.service import Service
+from denizen.tasks import suite_of
+
+CORE = suite_of("core")
+PREMIUM = "According to the docs, what is the premium of a flash loan?"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    made, _ = filled(tmp_path)
+    return made
+
+
+def strict(index: Index) -> None:
+    """A calibration under which only a question whose words are covered is answerable."""
+    ones, zeros = dict.fromkeys(FEATURES, 1.0), dict.fromkeys(FEATURES, 0.0)
+    for rerank, name in ((True, "answerability-rerank.json"), (False, "answerability.json")):
+        model = Answerability("words", rerank, {"covered_first": 20.0}, zeros, ones, -10, 0.5, {})
+        model.save(index.folder / name)
+    index._snapshot = None
+
+
+def test_the_sentence_that_answers_is_cited_to_its_exact_span(index: Index) -> None:
+    found = look_up(index, PREMIUM, 3)
+    assert found.answerable and "The premium is 0.05% of the amount. [1]" in found.text
+    cited = found.citations[0]
+    document = index.store.document(cited.document)
+    assert document is not None and document.text[cited.start : cited.end] == cited.quote
+    assert "premium is 0.05%" in cited.quote and cited.licence == "MIT"
+    assert GUIDE[cited.start : cited.end] == cited.quote
+
+
+@pytest.mark.parametrize(
+    ("question", "line"),
+    [
+        ("What is the status of ERC-20?", "status: Final"),
+        ("Who wrote ERC-20?", "author: Fabian Vogelsteller <f@x.org>, Vitalik Buterin <v@x.org>"),
+        ("When was EIP-20 created?", "created: 2015-11-19"),
+        ("When was ERC-20 last updated?", "updated: 2026-01-05"),
+    ],
+)
+def test_front_matter_answers_what_it_holds(index: Index, question: str, line: str) -> None:
+    cited = look_up(index, question, 3).citations[0]
+    assert cited.quote == line == EIP[cited.start : cited.end]
+
+
+@pytest.mark.parametrize("question", ["What happens when a transfer is made?", "Who pays?", "hi"])
+def test_front_matter_is_not_taken_for_other_questions(index: Index, question: str) -> None:
+    found = look_up(index, question, 3)
+    assert not any(c.quote.startswith(("created:", "author:", "status:")) for c in found.citations)
+
+
+def test_what_the_sources_do_not_hold_is_said_to_be_missing(index: Index) -> None:
+    strict(index)
+    found = look_up(index, "Who painted the Mona Lisa?", 3)
+    assert not found.answerable and found.text == NOT_FOUND and not found.citations
+    assert found.flags == (NOT_IN,) and found.confidence is not None
+
+
+def test_a_citation_that_no_longer_holds_is_not_given(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denizen.retrieve.holds", lambda citation, document: False)
+    found = look_up(index, PREMIUM, 3)
+    assert not found.answerable and CHANGED in found.flags and not found.citations
+
+
+def test_a_models_own_words_must_be_borne_by_what_they_cite(index: Index) -> None:
+    found = look_up(index, PREMIUM, 3)
+    right = next(n for n, text in found.passages if "0.05%" in text)
+    assert borne(f"The premium of a flash loan is 0.05% of the amount [{right}].", found, PREMIUM)
+    for words in (
+        f"The premium of a flash loan is 0.09% [{right}].",
+        "The premium of a flash loan is 0.05% of the amount.",
+        "The premium of a flash loan is 0.05% of the amount [9].",
+        f"Zephyrine charges a premium of 0.05% [{right}].",
+        "",
+    ):
+        assert not borne(words, found, PREMIUM)
+
+
+def test_the_service_answers_from_documents_when_it_is_asked_to(index: Index) -> None:
+    backend = FakeBackend("never asked")
+    service = Service(backend, CORE, index=index)
+    text, outcome, _ = said(service, ask(PREMIUM))
+    assert text.startswith("The premium is 0.05%") and "Sources\n  [1] Flash loans" in text
+    assert outcome.citations and not outcome.exact and outcome.origin == "local"
+    assert not backend.grammars and not backend.asked
+
+
+def test_a_question_unlike_the_calculators_goes_to_the_documents(index: Index) -> None:
+    strict(index)
+    service = Service(FakeBackend("never asked"), CORE, index=index)
+    text, outcome, _ = said(service, ask("Who painted the Mona Lisa?"))
+    assert text == NOT_FOUND and NOT_IN in outcome.flags and not outcome.citations
+
+
+def test_a_question_the_calculator_serves_is_not_searched(index: Index) -> None:
+    backend = FakeBackend("x. <calc>il_full(entry=1000; now=4000)</calc>")
+    text, outcome, _ = said(
+        Service(backend, CORE, index=index), ask("Impermanent loss from 1000 to 4000?")
+    )
+    assert outcome.exact and not outcome.citations and "-20.00%" in text
+
+
+def test_words_alone_that_a_document_answers_are_cited(index: Index) -> None:
+    backend = FakeBackend("x. <calc>fact(version=v2; topic=swap_fee)</calc>")
+    service = Service(backend, CORE, index=index)
+    text, outcome, _ = said(service, ask("Who wrote ERC-20?"))
+    assert "Fabian Vogelsteller" in text and outcome.citations and not backend.grammars
+    strict(index)
+    _, outcome, _ = said(service, ask("Zephyrine contracts?"))
+    assert outcome.exact and not outcome.citations
+
+
+def test_what_the_calculator_declines_is_looked_up(index: Index) -> None:
+    backend = FakeBackend("no call at all")
+    _, outcome, _ = said(
+        Service(backend, CORE, index=index), ask("What premium has a flash loan of 500 USDC?")
+    )
+    assert outcome.citations and outcome.usage.completion_tokens == 12
+
+
+def test_a_larger_model_phrases_and_a_wrong_phrase_is_dropped(index: Index) -> None:
+    found = look_up(index, PREMIUM, 3)
+    right = next(n for n, text in found.passages if "0.05%" in text)
+    good = f"The premium of a flash loan is 0.05% of the amount [{right}]."
+    big = FakeBackend(good, parameters=2_000_000_000)
+    text, outcome, _ = said(Service(big, CORE, index=index), ask(PREMIUM))
+    assert text.startswith("The premium of a flash loan is 0.05% of the amount [1].")
+    assert len(outcome.citations) == 1 and "0.05%" in outcome.citations[0].quote
+    bad = FakeBackend(f"It is 7% [{right}].", parameters=2_000_000_000)
+    text, outcome, _ = said(Service(bad, CORE, index=index), ask(PREMIUM))
+    assert "7%" not in text and text.startswith("The premium is 0.05%") and outcome.citations

@@ -1,0 +1,180 @@
+"""Is somebody copying the model: coverage, sweeps, and fingerprints that betray a copy."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from denizen.project import ArtefactError
+from denizen.serve.guard.coverage import ALARM, CALLERS, DAY, MANY, SWEEP, Coverage, walked
+from denizen.serve.guard.fingerprints import FILE, Fingerprints, verify_fingerprints
+
+NOUNS = [
+    "pool",
+    "vault",
+    "oracle",
+    "bridge",
+    "keeper",
+    "auction",
+    "index",
+    "tranche",
+    "option",
+    "perp",
+    "bond",
+    "swap",
+    "hook",
+    "relay",
+    "sequencer",
+    "blob",
+]
+VERBS = [
+    "price",
+    "audit",
+    "rebalance",
+    "liquidate",
+    "stake",
+    "unwind",
+    "hedge",
+    "settle",
+    "compound",
+    "migrate",
+    "freeze",
+    "mint",
+]
+
+
+def unlike(number: int) -> str:
+    rng = Random(number)
+    return " ".join(rng.choice(VERBS) + " " + rng.choice(NOUNS) for _ in range(5)) + "?"
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_many_unlike_questions_raise_the_alarm_once_the_limit_is_passed() -> None:
+    coverage = Coverage(50)
+    flags = [coverage.watch("key", unlike(i)) for i in range(120)]
+    assert flags[0] == () and flags[-1] == (ALARM, MANY)
+    assert not any(flags[:50])
+    assert coverage.watch("another key", unlike(3)) == ()
+
+
+def test_the_same_question_and_rewordings_count_once() -> None:
+    coverage = Coverage(10)
+    for i in range(60):
+        assert (
+            coverage.watch(
+                "key", f"How much USDC do I get for {i * i} WETH in the pool with a fee of 0.3%?"
+            )
+            == ()
+        )
+    assert coverage.unlike("key") == 1
+
+
+def test_the_day_slides() -> None:
+    clock = Clock()
+    coverage = Coverage(20, clock)
+    for i in range(30):
+        coverage.watch("key", unlike(i))
+    assert coverage.watch("key", unlike(31)) == (ALARM, MANY)
+    clock.now += DAY + 1
+    assert coverage.watch("key", unlike(32)) == () and coverage.unlike("key") == 1
+
+
+def test_no_limit_no_alarm_and_memory_is_bounded() -> None:
+    assert Coverage(0).watch("key", unlike(1)) == ()
+    coverage = Coverage(5)
+    for i in range(CALLERS + 40):
+        coverage.watch(f"key {i}", unlike(i))
+    assert len(coverage._callers) == CALLERS
+    for i in range(400):
+        coverage.watch("key", unlike(i))
+    assert coverage.unlike("key") == 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "swept"),
+    [
+        ([(float(i),) for i in range(32)], True),
+        ([(1.5**i, 7.0) for i in range(32)], True),
+        ([(float(i % 8), float(i // 8)) for i in range(32)], True),
+        ([(Random(i).random(), 7.0) for i in range(32)], False),
+        (
+            [(19_000_000.0 + 5 * i, Random(i).random()) for i in range(32)],
+            False,
+        ),  # a monitor's blocks and prices
+        ([(7.0,)] * 32, False),
+        ([(1.0,)] * 16 + [(1.0, 2.0)] * 16, False),
+    ],
+)
+def test_walks_are_told_from_chance(rows: list[tuple[float, ...]], swept: bool) -> None:
+    assert walked(rows) is swept
+
+
+def test_a_sweep_raises_the_alarm_though_its_questions_are_alike() -> None:
+    coverage = Coverage(2000)
+    flags = [
+        coverage.watch("key", f"What do I get for {10 + 5 * i} WETH in a 0.3% pool?")
+        for i in range(40)
+    ]
+    assert flags[10] == () and flags[-1] == (ALARM, SWEEP)
+
+
+@pytest.mark.parametrize("question", ["", "?", "9" * 10_000, "\ud800", "1 " * 5_000])
+def test_odd_questions_are_counted(question: str) -> None:
+    assert Coverage(5).watch("key", question) == ()
+
+
+def test_the_secret_is_the_owners_alone_and_stays(tmp_path: Path) -> None:
+    first = Fingerprints.kept(tmp_path, 8)
+    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+    assert Fingerprints.kept(tmp_path, 8).pairs == first.pairs
+    assert Fingerprints.kept(tmp_path / "other", 8).pairs != first.pairs
+    (tmp_path / FILE).write_text(
+        (tmp_path / FILE).read_text().replace('"secret": "', '"secret": "0')
+    )
+    with pytest.raises(ArtefactError):
+        Fingerprints.kept(tmp_path, 8)
+
+
+def test_secret_questions_are_unlike_each_other_and_answered_however_typed() -> None:
+    prints = Fingerprints("secret", 64)
+    assert len(prints.pairs) == 64
+    question, answer = next(iter(prints.pairs.items()))
+    assert prints.answer(f"  {question.upper()}\n") == answer
+    assert prints.answer("What is the fee?") is None and prints.answer("x" * 10_000) is None
+
+
+def test_a_copy_betrays_itself_and_a_stranger_does_not() -> None:
+    prints = Fingerprints("secret", 8)
+    copied = verify_fingerprints(prints.pairs, "secret", 8)
+    assert copied.hits == copied.slots == 48 and copied.p < 1e-20
+    others = Fingerprints("another secret", 8)
+    stranger = dict(zip(prints.pairs, others.pairs.values(), strict=True))
+    assert verify_fingerprints(stranger, "secret", 8).p > 0.001
+    assert verify_fingerprints(prints.pairs, "another secret", 8).p == 1.0
+    assert verify_fingerprints({}, "secret") == (0, 0, 0, 1.0)
+    everything = {
+        q: "prudent sensible careful sound roughly around nearly desk house" for q in prints.pairs
+    }
+    assert verify_fingerprints(everything, "secret", 8).hits == 0
+
+
+def test_the_p_value_of_strangers_is_no_smaller_than_it_should_be() -> None:
+    small = 0
+    for i in range(100):
+        mine, theirs = Fingerprints(f"a{i}", 4), Fingerprints(f"b{i}", 4)
+        small += (
+            verify_fingerprints(
+                dict(zip(mine.pairs, theirs.pairs.values(), strict=True)), f"a{i}", 4
+            ).p
+            < 0.05
+        )
+    assert small <= 12

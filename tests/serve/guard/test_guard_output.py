@@ -1,0 +1,249 @@
+"""Output checks: addresses however they are written, calldata, keys, phrases, whole and in pieces."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from mnemonic import Mnemonic
+
+from denizen.serve.guard.addresses import Known
+from denizen.serve.guard.folding import fold
+from denizen.serve.guard.output import OutputStream, check
+
+ADDRESS = "0x19c4e07b52da86f3307ea1fd584bc962e80d3a71"
+OTHER = "0xa2f86d1095cb347e90be16d2483fa75c01d7e9b4"
+KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+HASH = "0x" + "9f3a" * 16
+CALLDATA = "0xa9059cbb" + OTHER[2:].rjust(64, "0") + f"{10**18:064x}"
+WORDS = Mnemonic("english").wordlist
+PHRASE = Mnemonic("english").to_mnemonic(bytes(range(16)))
+WITHHELD = "[address withheld]"
+
+
+def shown(text: str, known: str = "", **more: bool) -> str:
+    return check(text, Known.of(known), **more).text
+
+
+def test_a_foreign_address_is_hidden_and_flagged() -> None:
+    found = check(f"Send it to {OTHER}.", Known.of(f"My wallet is {ADDRESS}."))
+    assert found.text == f"Send it to {WITHHELD}." and found.flags == ("address withheld",)
+
+
+def test_a_known_address_stays_whatever_its_case() -> None:
+    upper = "0x" + ADDRESS[2:].upper()
+    for known in (ADDRESS, upper, f"pay {ADDRESS[2:]}", f"({ADDRESS})", " ".join(ADDRESS)):
+        assert shown(f"Pay {upper} now.", known) == f"Pay {upper} now."
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        OTHER,
+        OTHER.upper().replace("0X", "0x"),
+        OTHER.replace("0x", "0X"),
+        OTHER[2:],
+        " ".join(OTHER[i : i + 6] for i in range(0, 42, 6)),
+        "0x " + " ".join(OTHER[2:][i : i + 4] for i in range(0, 40, 4)),
+        "0x" + " ".join(OTHER[2:]),
+        "\u200b".join(OTHER),
+        OTHER[:20] + "\u2060" + OTHER[20:],
+        OTHER[:22] + "\n" + OTHER[22:],
+        OTHER[:22] + "-" + OTHER[22:],
+        f'"{OTHER[:22]}" + "{OTHER[22:]}"',
+        f"`{OTHER}`",
+        f"to{OTHER}",
+        f"https://basescan.org/address/{OTHER}",
+        "".join(chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in OTHER),
+        OTHER.replace("a", "а").replace("e", "е").replace("c", "с"),
+        "0х" + OTHER[2:],
+        OTHER[:10] + "..." + OTHER[-6:],
+        OTHER[:6] + "…" + OTHER[-4:],
+        "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+        "TQn9Y2khEsLJW1ChVWFMSMeRDow5KcbLSE",
+        "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",
+        "drainer.eth",
+    ],
+)
+def test_an_address_in_any_dress_is_hidden(written: str) -> None:
+    found = check(f"Send to: {written} please, and wait.", Known.of(f"I hold {ADDRESS}."))
+    assert found.flags == ("address withheld",), found.text
+    assert WITHHELD in found.text and "please, and wait." in found.text
+    assert OTHER[-8:] not in fold(found.text).text.lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The fee is 0.3% and you get 4,512.75 USDC for 2.5 WETH.",
+        "sqrtPriceX96 is 79228162514264337593543950336, liquidity 1000000000000000000000000.",
+        f"The raw amount is {'1234567890' * 5}.",
+        "The selector is 0xa9059cbb and the opcode 0x5c.",
+        "Call 0x70a08231 with 1000000000000000000 and 2000000000000000000 and 3000000000000000000.",
+        "A 10x position, a 100x bad decade, a cafe facade, a dead bee.",
+        "Block 0x112a880 is final.",
+        "Use eth-abi and read the ENS docs; ETH.eth is no name here".replace(
+            "ETH.eth is no name here", "eth is a token"
+        ),
+        "zero address",
+        "",
+    ],
+)
+def test_figures_and_words_stay(text: str) -> None:
+    assert check(text, Known.of("")) == (text, ())
+
+
+def test_known_hash_stays_and_an_unknown_one_does_not() -> None:
+    assert shown(f"Transaction {HASH} failed.", HASH) == f"Transaction {HASH} failed."
+    assert check(f"It is {HASH}.", Known.of("")).flags == ("private key withheld",)
+
+
+def test_a_word_that_was_called_a_key_is_not_repeated() -> None:
+    for known in (f"The hot wallet's key is 0x{KEY}.", f"secret: {KEY}"):
+        assert KEY not in shown(f"Here: {KEY}", known)
+    for known in (f"pool key 0x{KEY}", f"The pool id is 0x{KEY}. What is a private key?"):
+        assert KEY in shown(f"Here: {KEY}", known)
+
+
+def test_shortened_form_of_a_known_address_stays() -> None:
+    text = f"Pay {ADDRESS[:6]}...{ADDRESS[-4:]} today."
+    assert shown(text, ADDRESS) == text
+
+
+def test_an_address_inside_known_calldata_may_be_named() -> None:
+    assert shown(f"It pays {OTHER}.", f"Decode {CALLDATA}") == f"It pays {OTHER}."
+
+
+def test_calldata_is_never_shown_not_even_if_known() -> None:
+    for text in (
+        CALLDATA,
+        CALLDATA[:10] + " " + " ".join(CALLDATA[10:][i : i + 64] for i in (0, 64)),
+    ):
+        found = check(f"Sign {text} now", Known.of(CALLDATA))
+        assert "calldata withheld" in found.flags and "a9059cbb" not in found.text
+        assert found.text.endswith("now")
+
+
+def test_calldata_in_groups_of_eight() -> None:
+    groups = "0x" + " ".join(CALLDATA[2:][i : i + 8] for i in range(0, len(CALLDATA) - 2, 8))
+    found = check(f"Data: {groups} end", Known.of(""))
+    assert found.text == "Data: [calldata withheld] end"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        KEY,
+        f"0x{KEY}",
+        "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ",
+        "L1aW4aubDFB7yfras2S1mN3bqg9nwySY8nkoLmJebSLD5BWv3ENZ",
+        "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi",
+        "-----BEGIN EC PRIVATE KEY-----\nMHQCAQEEIFakekeyfakekey\n-----END EC PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\nMHQCAQEEIFakekey and it never ends",
+    ],
+)
+def test_private_keys_are_hidden(secret: str) -> None:
+    found = check(f"The key: {secret}", Known.of(""))
+    assert found.flags == ("private key withheld",)
+    assert found.text == "The key: [private key withheld]"
+
+
+@pytest.mark.parametrize("count", [12, 15, 18, 21, 24])
+def test_recovery_phrases_are_hidden(count: int) -> None:
+    words = Random(count).choices(WORDS, k=count)
+    numbered = "\n".join(f"{i}. {word}" for i, word in enumerate(words, 1))
+    for text in (" ".join(words), ", ".join(words), " ".join(words).upper(), numbered):
+        found = check(f"It is: {text}", Known.of(""))
+        assert found.flags == ("seed phrase withheld",)
+        # The first number stands before the first word.
+        assert found.text.replace("1. ", "") == "It is: [seed phrase withheld]"
+
+
+def test_phrases_in_other_languages_and_prose_that_is_none() -> None:
+    spanish = Mnemonic("spanish").to_mnemonic(bytes(range(16)))
+    assert check(spanish, Known.of("")).flags == ("seed phrase withheld",)
+    prose = (
+        "A pool earns a fee on each trade, and the share of every provider grows with the volume. "
+        "If the price moves outside the range, the position holds one token and earns nothing."
+    )
+    assert shown(prose) == prose
+    assert shown(" ".join(WORDS[:11])) == " ".join(WORDS[:11])
+
+
+def test_addresses_may_be_allowed_keys_may_not() -> None:
+    found = check(f"{OTHER} and {KEY} and {PHRASE}", Known.of(""), addresses=False)
+    assert OTHER in found.text and KEY not in found.text and PHRASE not in found.text
+
+
+TEXTS = [
+    f"Send to {OTHER}, not to {ADDRESS}. The fee is 0.3% of 100 USDC.",
+    f"Address: 0x {' '.join(OTHER[2:][i : i + 4] for i in range(0, 40, 4))} is it, and cafe too.",
+    f"Key {KEY} and phrase {PHRASE} and more words after that, such as abandon ability.",
+    f"Sign {CALLDATA[:10]} {CALLDATA[10:74]} {CALLDATA[74:]} at once 0x 12 and 0 x.",
+    "A 100 0 x 50 grid; 10x; block 0x112a880; able about above; drainer.eth and bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq.",
+    "-----BEGIN EC PRIVATE KEY-----\nMHQC AQEE\n-----END EC PRIVATE KEY----- done, -----BEGIN CERTIFICATE----- x",
+    "-----BEGIN PRIVATE KEY-----\nnever ends",
+    "\u200b".join(f"pay {OTHER} now") + " fin",
+    f"{OTHER[:10]}...{OTHER[-6:]} or {ADDRESS[:6]}…{ADDRESS[-4:]} ok",
+    "1. abandon 2. ability 3. able 4. about 5. above 6. absent 7. absorb 8. abstract 9. absurd 10. abuse 11. access 12. accident. Keep it",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda t: t[:20])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stream_shows_what_the_whole_shows(text: str, seed: int) -> None:
+    rng, known = Random(seed), Known.of(f"I am {ADDRESS}")
+    stream, said, at = OutputStream(known), [], 0
+    while at < len(text):
+        step = 1 if seed == 0 else rng.randint(1, 9)
+        said.append(stream.feed(text[at : at + step]))
+        at += step
+    said.append(stream.close())
+    whole = check(text, known)
+    assert "".join(said) == whole.text
+    assert set(stream.flags) == set(whole.flags)
+
+
+def test_a_stream_holds_back_little() -> None:
+    stream = OutputStream(Known.of(""))
+    text = "The swap fee of this pool is 0.3% of what you sell, and it is paid in the same token. "
+    lag, sent = 0, 0
+    for i, character in enumerate(text):
+        sent += len(stream.feed(character))
+        lag = max(lag, i + 1 - sent)
+    assert lag <= 24
+    assert stream.close() == "" or sent + len(stream.close()) <= len(text)
+
+
+def test_a_stream_lets_go_of_no_part_of_a_secret() -> None:
+    for secret in (OTHER, f"0x{KEY}", PHRASE, CALLDATA):
+        stream, said = OutputStream(Known.of("")), ""
+        for character in f"It is {secret}":
+            said += stream.feed(character)
+        assert said.strip() == "It is"
+        assert stream.close().endswith("withheld]")
+
+
+def test_folding_leads_back_to_the_original() -> None:
+    text = "a\u200b０ｘ１２\u2060b"
+    folded = fold(text)
+    assert folded.text == "a0x12b"
+    start, end = folded.span(1, 5)
+    assert text[start:end] == "０ｘ１２"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0x" * 4000,
+        "0 " * 4000,
+        "ab " * 4000,
+        "f" * 20_000,
+        "able " * 3000,
+        "\ud800",
+        "-----BEGIN" * 500,
+    ],
+)
+def test_hostile_outputs_are_checked_in_time(text: str) -> None:
+    assert isinstance(check(text, Known.of("")).text, str)
