@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from denizen.models.embedder import Vectors
     from denizen.retrieve import Encoder, Index
     from denizen.serve.operations import Operations
+    from denizen.serve.operations.metrics import Metrics
     from denizen.serve.route import Router
     from denizen.serve.service import Service
 
@@ -71,13 +72,15 @@ def build(config: Config, workspace: Path, gguf: Path | None) -> tuple[Service, 
     # First: a server that may not start need not load a model.
     operations = Operations.from_config(config.serve, workspace)
     try:
-        return build_service(config, workspace, gguf), operations
+        return build_service(config, workspace, gguf, operations.metrics), operations
     except BaseException:
         operations.close()
         raise
 
 
-def build_service(config: Config, workspace: Path, gguf: Path | None) -> Service:
+def build_service(
+    config: Config, workspace: Path, gguf: Path | None, metrics: Metrics | None = None
+) -> Service:
     """The service alone, for one question in this process; raises DenizenError."""
     from denizen.retrieve import load_encoder
     from denizen.serve.backend import open_backend
@@ -120,8 +123,12 @@ def build_service(config: Config, workspace: Path, gguf: Path | None) -> Service
             auditor=auditor,
             index=index,
             encoder=None if config.serve.backend == "openai" else embedder,
+            told=metrics,
             created=int(gguf.stat().st_mtime) if gguf else 0,
         )
+        if metrics is not None:
+            metrics.model(service.names.release, backend.facts.quant)
+            tracer.tell_losses(metrics.trace_lost)
         opened.pop_all()
     return service
 

@@ -34,7 +34,9 @@ from denizen.serve.answering.ports import (
     Recorded,
     Routing,
     Shielding,
+    Telling,
     Tracing,
+    Untold,
 )
 from denizen.serve.answering.timing import deadline, within
 from denizen.serve.exchange import (
@@ -80,6 +82,7 @@ class Service:
         auditor: Auditing | None = None,
         index: Index | None = None,
         encoder: Encodes | None = None,
+        told: Telling | None = None,
         created: int = 0,
     ) -> None:
         parts = Parts(
@@ -94,6 +97,7 @@ class Service:
             auditor,
             index,
             encoder,
+            told or Untold(),
         )
         self.parts = parts
         self.names = Names(name, backend, created, embeds=encoder is not None)
@@ -146,13 +150,26 @@ class Service:
         if (budget := getattr(self.parts.upstream, "budget", None)) is not None:
             budget.credit()
         self.parts.shield.logprobs(request, visit.caller)
-        flags = await within(until, self._guarded(request, visit, trace))
         if is_direct(request, named, self.parts.suite):
-            direct = self._direct.answer(request, named, flags, until, trace)
-            async with aclosing(direct) as pieces:
-                async for piece in pieces:
-                    yield piece
+            # Beside the guard, which takes as long as a short prompt is read: nothing leaves
+            # before it has spoken.
+            guard = asyncio.create_task(within(until, self._guarded(request, visit, trace)))
+            direct = self._direct.answer(request, named, until, trace)
+            try:
+                async with aclosing(direct) as pieces:
+                    async for piece in pieces:
+                        flags = await guard
+                        if isinstance(piece, Outcome):
+                            piece = replace(piece, flags=(*flags, *piece.flags))
+                        yield piece
+            except Fault:
+                # What the guard refuses is refused, whatever else went wrong.
+                await guard
+                raise
+            finally:
+                guard.cancel()
             return
+        flags = await within(until, self._guarded(request, visit, trace))
         reply = await within(until, self._analyst.answer(request, named, visit, flags, trace))
         for word in wording.pieces(reply.text):
             yield Piece(text=word)
@@ -181,9 +198,14 @@ class Service:
         """Flags of the input; raises Fault for what is blocked."""
         shield, text = self.parts.shield, everything(request)
         with trace.span("guard"):
-            suspicion = await asyncio.to_thread(shield.check_input, request)
+            try:
+                suspicion = await asyncio.to_thread(shield.check_input, request)
+            except Fault as fault:
+                self.parts.told.guarded((fault.code or "blocked",))
+                raise
             alarm = await asyncio.to_thread(shield.watch, visit.caller, _question(request))
             judged = await shield.moderate(text)
+        self.parts.told.guarded((*suspicion.flags, *alarm, *judged))
         if blocked := [flag for flag in judged if flag.startswith(_BLOCKED)]:
             raise Fault(
                 400,

@@ -14,7 +14,7 @@ from denizen.tasks import Result, Suite, ToolError, evaluate, find_call
 from denizen.tasks.calculator import CALC_OPEN
 from denizen.tasks.gbnf import literal
 from denizen.tasks.grammar import grammar_for
-from denizen.tasks.structured import Schema
+from denizen.tasks.structured import Schema, SchemaError
 from denizen.tasks.verify import UNANSWERABLE
 
 NO_CALL = "I could not turn this into an exact calculation."
@@ -62,12 +62,15 @@ def grammar_of(suite: Suite, written: str, reasoning: str, schema: Schema | None
     return grammar
 
 
-def compose(output: str, written: str, suite: Suite) -> Exact:
-    """Evaluate what a model wrote about a text; never raises."""
+def compose(output: str, written: str, suite: Suite, asked: Schema | None = None) -> Exact:
+    """Evaluate what a model wrote about a text; never raises.
+
+    `asked`: a schema that was asked for, which the suite need not have.
+    """
     draft = output.split(CALC_OPEN)[0].strip().rstrip(".")
     call = find_call(output)
     if call is None:
-        if (schema := suite.object_in(output)) is not None:
+        if (schema := _object(output, suite, asked)) is not None:
             return Exact(output.strip(), schema.name, ok=True, schema=schema)
         return Exact(NO_CALL, draft[:200])
     try:
@@ -77,3 +80,13 @@ def compose(output: str, written: str, suite: Suite) -> Exact:
     if made_up := strangers(call, written):
         return Exact(NOT_GIVEN, draft, call, result=result, strangers=made_up)
     return Exact(result.text, draft, call, result.derivation, True, result)
+
+
+def _object(output: str, suite: Suite, asked: Schema | None) -> Schema | None:
+    if asked is None:
+        return suite.object_in(output)
+    try:
+        asked.parse(output)
+    except SchemaError:
+        return None
+    return asked

@@ -26,6 +26,7 @@ from denizen.serve.exchange import Fault, Finish, Format, Outcome, Piece, Reques
 
 DRAFT = "Think in short steps of at most five words each, then give the answer."
 NOT_MET = "schema not met"
+JSON_TOKENS = 512
 WITHHELD = "log probabilities withheld"
 
 
@@ -48,11 +49,11 @@ class Direct:
         self._parts = parts
 
     async def answer(
-        self, request: Request, named: Named, flags: tuple[str, ...], until: float, trace: Recorded
+        self, request: Request, named: Named, until: float, trace: Recorded
     ) -> AsyncGenerator[Piece | Outcome, None]:
         """Pieces and the Outcome; raises Fault."""
         asked = prepared(request, named, self._parts.config.serve.reasoning)
-        made = _Made(asked, named, flags, everything(request))
+        made = _Made(asked, named, everything(request))
         whole = request.format.kind != "text" or request.logprobs is not None
         with trace.span("generate", model=request.model, adapter=named.adapter):
             work = self._whole(made, until) if whole else self._stream(made, until)
@@ -171,12 +172,12 @@ class Direct:
 class _Made:
     """One answer in the making."""
 
-    def __init__(self, request: Request, named: Named, flags: tuple[str, ...], known: str) -> None:
+    def __init__(self, request: Request, named: Named, known: str) -> None:
         self.request, self.named, self.known = request, named, known
         # Calls in free text may use whatever was said.
         self.written = known
         self.checks = named.kind != "base"
-        self.flags = list(flags)
+        self.flags: list[str] = []
         self.usage = Usage()
         self._claims: list[Claims] = []
 
@@ -212,6 +213,9 @@ def prepared(request: Request, named: Named, reasoning: str) -> Request:
 
     The bare model and raw text get what the client wrote and nothing else.
     """
+    if request.format.kind != "text" and request.sampling.max_tokens is None:
+        # A string in JSON has no end of its own: a lost model would fill the context.
+        request = replace(request, sampling=replace(request.sampling, max_tokens=JSON_TOKENS))
     if named.kind == "base" or request.text is not None:
         return request
     role = SYSTEM

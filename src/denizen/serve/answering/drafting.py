@@ -87,7 +87,7 @@ class Drafting:
             else:
                 text, usage = await self._free(turn, adapter)
         with turn.trace.span("calculate"):
-            answer = compose(text, talk.written, parts.suite)
+            answer = compose(text, talk.written, parts.suite, schema)
             reviewed = None
             if answer.schema is not None and answer.schema.name == NAME:
                 reviewed = review(talk.written, text)

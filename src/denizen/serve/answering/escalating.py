@@ -97,7 +97,8 @@ async def escalate(
         raise UpstreamFailed(NO_UPSTREAM)
     with trace.span("upstream"):
         reply = await parts.upstream.ask(upstream_request(parts, talk, asked), visit)
-        answer = compose(reply.text, talk.written, parts.suite)
+        schema = asked.schema if asked else None
+        answer = compose(reply.text, talk.written, parts.suite, schema)
         if answer.strangers:
             raise UpstreamFailed("the upstream calculates with figures that were not given")
         if answer.call is not None and not answer.ok:
@@ -163,6 +164,7 @@ class Audits:
         except UpstreamFailed:
             return
         agreed = agrees(talk.question, written, reply.text, self._parts.suite)
+        self._parts.told.audited(agreed)
         record = getattr(self._parts.auditor, "record", None)
         if record is not None:
             await asyncio.to_thread(

@@ -8,7 +8,7 @@ block nothing, hide nothing and remember nothing, so that a test names only what
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -127,6 +127,23 @@ class Tracing(Protocol):
     def close(self) -> Any: ...
 
 
+class Telling(Protocol):
+    """operations/: what is counted beside requests."""
+
+    def audited(self, agreed: bool) -> None: ...
+    def guarded(self, rules: Iterable[str]) -> None: ...
+
+
+class Untold:
+    """Counts nothing."""
+
+    def audited(self, agreed: bool) -> None:
+        """An audit ended."""
+
+    def guarded(self, rules: Iterable[str]) -> None:
+        """The guard found something."""
+
+
 class Unchecked(NamedTuple):
     """The result of a check that was not made."""
 
@@ -236,3 +253,4 @@ class Parts:
     auditor: Auditing | None = None
     index: Index | None = None
     encoder: Encodes | None = None
+    told: Telling = field(default_factory=Untold)

@@ -56,7 +56,7 @@ REPORT_SCHEMA: dict[str, Any] = {
                 "type": "object",
                 "properties": {
                     "action": {"type": "string", "enum": list(RECOMMENDATIONS)},
-                    "rationale": {"type": "string"},
+                    "rationale": {"type": "string", "minLength": 1},
                     "rationale_by": {"type": "string", "const": "rules"},
                 },
                 "required": ["action", "rationale", "rationale_by"],
@@ -139,7 +139,8 @@ def wanted(format_: Format, suite: Suite) -> Wanted | None:
             return Wanted(schema)
     report = FAMILIES[NAME].schema
     known = frozenset(REPORT_SCHEMA["properties"])
-    if NAME in suite.names and report and {"yield_assessment", "recommendations"} <= names <= known:
+    # Whatever families it was trained for: its fields are recomputed by the rules.
+    if report and {"yield_assessment", "recommendations"} <= names <= known:
         from denizen.serve.answering.formats import faults
 
         sample = {name: value for name, value in _SAMPLE.items() if name in names}
