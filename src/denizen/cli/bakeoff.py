@@ -24,8 +24,8 @@ app = typer.Typer()
 @app.command()
 def bakeoff(
     models: Annotated[str, typer.Option(help="Registry ids, joined by commas.")],
-    rows: Annotated[int, typer.Option(help="Training rows for each.")] = 480,
-    sample: Annotated[int, typer.Option(help="Dev items for each.")] = 96,
+    rows: Annotated[int, typer.Option(help="Training rows for each.", min=1)] = 480,
+    sample: Annotated[int, typer.Option(help="Dev items for each.", min=8)] = 96,
     workspace: WorkspaceOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,

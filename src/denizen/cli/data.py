@@ -20,16 +20,16 @@ def build(
     json: JsonOption = False,
 ) -> None:
     """Build verified training rows."""
-    from denizen.data import build_rows, load_holdout, write_jsonl
+    from denizen.data import build_rows, write_jsonl
+    from denizen.evaluate.integrity import exam_of
     from denizen.models import SYSTEM
     from denizen.project import atomic_path
     from denizen.tasks import suite_of
 
-    data = config_of(config).data
-    suite = suite_of(data.families)
-    rows, report = build_rows(
-        data.rows, data.seed, load_holdout(suite.names), suite=suite, system=SYSTEM
-    )
+    settings = config_of(config)
+    data, suite = settings.data, suite_of(settings.data.families)
+    exam = exam_of(settings.evaluate.holdout, suite).items
+    rows, report = build_rows(data.rows, data.seed, exam, suite=suite, system=SYSTEM)
     with atomic_path(target) as temporary:
         write_jsonl(temporary, rows)
     emit(asdict(report), json, f"{report.rows} rows from {report.templates} templates: {target}")
@@ -43,8 +43,16 @@ def scan(
 ) -> None:
     """Refuse rows that share a question, template, pool, number or wording with the holdout."""
     from denizen.data import check_leaks, load_holdout, read_rows
+    from denizen.data.canary import refuse_canaries
+    from denizen.evaluate.integrity import exam_of
+    from denizen.tasks import suite_of
 
-    report = check_leaks(read_rows(rows), load_holdout(), config_of(config).data.near_match)
+    settings = config_of(config)
+    own = exam_of(settings.evaluate.holdout, suite_of(settings.data.families))
+    exam, found = load_holdout(), read_rows(rows)
+    exam += [item for item in own.items if item not in exam]
+    refuse_canaries(found, own.canaries)
+    report = check_leaks(found, exam, settings.data.near_match)
     text = (
         f"clean: {report.rows} rows against {report.holdout} holdout items; "
         f"nearest wording {report.nearest:.0%}"

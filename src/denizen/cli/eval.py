@@ -19,7 +19,7 @@ from denizen.cli._common import (
     say,
     workspace_of,
 )
-from denizen.project.errors import ConfigError
+from denizen.project.errors import ArtefactError, ConfigError
 
 app = typer.Typer()
 
@@ -51,7 +51,9 @@ def eval(  # the verb's name
     emit_to: Annotated[
         Path | None, typer.Option("--emit", help="Write Denizen's families as lm-eval tasks here.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Items of each suite, set or task.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Items of each suite, set or task.", min=1)
+    ] = None,
     base: Annotated[bool, typer.Option("--base", help="Ask the base too, and compare.")] = False,
     gguf: Annotated[Path | None, typer.Option(help="Another GGUF than the release.")] = None,
     workspace: WorkspaceOption = None,
@@ -73,12 +75,17 @@ def eval(  # the verb's name
 
 
 def _holdout(workspace: Path | None, config: Path | None, full: bool, json: bool) -> None:
+    from denizen.evaluate import wilson
     from denizen.project import list_runs
 
     run_line("eval", workspace, config, full, json, until="shipped score")
     stages = list_runs(workspace_of(workspace))[0].stages
-    value = {s.name: s.figures for s in stages if s.name.endswith("score")}
-    rows = [f"{name:<16}{f['accuracy']:>8.1%} of {f['n']}" for name, f in value.items()]
+    value, rows = {}, []
+    for stage in (s for s in stages if s.name.endswith("score")):
+        n, accuracy = stage.figures["n"], stage.figures["accuracy"]
+        rate = wilson(round(accuracy * n), n)
+        value[stage.name] = {**stage.figures, "low": rate.low, "high": rate.high}
+        rows.append(f"{stage.name:<16}{accuracy:>8.1%}  {rate.low:.1%} to {rate.high:.1%} of {n}")
     emit(value, json, "\n".join(rows))
 
 
@@ -195,6 +202,12 @@ def _examine(
     quiet_libraries()
     chosen = list(suites_of(suite or "", limit or 10_000))
     chosen += _outside(audit, dmind, limit)
+    if not chosen and not sets:
+        raise ConfigError(
+            f"no suite of {suite!r} can be asked here",
+            where="--suite",
+            fix="name one, or all; memorisation needs the training rows: evaluate.suites",
+        )
     found = examine(
         place,
         settings,
@@ -225,4 +238,8 @@ def _outside(audit: Path | None, dmind: Path | None, limit: int | None) -> list[
 def _file(gguf: Path | None, place: Any) -> Path:
     from denizen.improve import release_gguf
 
+    if gguf is not None and not gguf.is_file():
+        raise ArtefactError(
+            "no such file", where=str(gguf), fix="name a GGUF, or leave --gguf out for the release"
+        )
     return gguf or release_gguf(place)

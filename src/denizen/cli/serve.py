@@ -47,7 +47,10 @@ def serve(
     from denizen.serve.web.app import create_server
 
     service, operations = build(settings, place.root, gguf_of(settings, gguf, place.root))
-    asyncio.run(service.warm())
+    if settings.serve.backend != "openai":
+        # A foreign server is not asked for nothing, nor are its connections left to an event loop
+        # that has ended: the first request would fail on them.
+        asyncio.run(service.warm())
     for line in facts(service, operations, settings):
         say(line)
     server = create_server(

@@ -7,6 +7,7 @@ nothing is asked twice; a killed one goes on from its partial file.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def ask_suite(
     """The stage that puts a behaviour suite to a system; its output `scores`."""
     inputs = {
         "model": system.hash,
-        "cases": content_hash([[c.id, c.prompt, c.system] for c in suite.cases]),
+        "cases": content_hash([[c.id, c.prompt, c.system, _key(c)] for c in suite.cases]),
         "tokens": str(suite.max_tokens),
         "code": source_hash("evaluate/suites", "models"),
     }
@@ -92,6 +93,11 @@ def ask_suite(
             )
 
     return _stage(stages, stage, inputs, len(suite.cases), suite.name, score)
+
+
+def _key(case: Any) -> str:
+    """What the judge holds an answer against: a file whose key was mended is another suite."""
+    return json.dumps(case.facts, sort_keys=True, default=repr)
 
 
 def ask_sets(

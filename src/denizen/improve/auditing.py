@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from denizen.data import read_rows
 from denizen.data.build import draw_items, to_row
+from denizen.data.leaks import fingerprint
 from denizen.evaluate import read_scores
 from denizen.evaluate.gate import Check, Status, outside
 from denizen.evaluate.integrity import scan_outputs
 from denizen.evaluate.privacy import AUDITS, PrivacyInputs, PrivacyReport, run_audits
+from denizen.improve.conduct import REMEMBERED
 from denizen.improve.planting import recall_planted
 from denizen.models import SYSTEM, load_model, load_tokenizer
-from denizen.project import Bar, source_hash
+from denizen.project import Bar, content_hash, source_hash
 from denizen.project.store import StageRecord
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Auditing:
             "rows": rows.hash,
             "merged": merged.hash,
             "base": line.files.hash,
+            "ordinary": content_hash([line.done[n].outputs["scores"] for n in self._free()]),
+            "holdout": content_hash([item.to_json() for item in line.holdout]),
             "code": source_hash("evaluate/privacy", "models"),
         }
 
@@ -97,10 +101,27 @@ class Auditing:
         done = self.line.done
         texts = []
         for name, stage in done.items():
-            if "scores" in stage.outputs and name not in ("base score", "previous score"):
-                path = self.line.stages.artefact(stage, "scores").path
-                texts += [score.output for score in read_scores(path).scores]
+            asked = name not in ("base score", "previous score") and not name.endswith(" base")
+            if "scores" in stage.outputs and asked:
+                texts += self._said(name)
         return texts
+
+    def _ordinary(self) -> list[str]:
+        """The shipping file's free answers, one a question.
+
+        A grammar lets no canary word through, so answers under one prove nothing; and the same
+        question put to another rung is not another proof.
+        """
+        return [text for name in self._free() for text in self._said(name)]
+
+    def _free(self) -> list[str]:
+        """The stages at which the shipping file wrote as it liked."""
+        conduct = self.line.conduct
+        return [f"{suite.name} shipped" for suite in conduct.suites if suite.name != REMEMBERED]
+
+    def _said(self, stage: str) -> list[str]:
+        path = self.line.stages.artefact(self.line.done[stage], "scores").path
+        return [score.output for score in read_scores(path).scores]
 
     def _inputs(self, path: Any) -> PrivacyInputs:
         line = self.line
@@ -110,17 +131,21 @@ class Auditing:
         )
         rows = list(read_rows(path))
         own = [row for row in rows if not row.source.startswith("planted")]
-        others, _ = draw_items(MEMBERS, OTHER_SEED, line.holdout, suite=line.suite)
+        # A family with few questions draws some that were trained on: those are members.
+        taught = {fingerprint(row.question) for row in own}
+        drawn, _ = draw_items(2 * MEMBERS, OTHER_SEED, line.holdout, suite=line.suite)
+        others = [item for item in drawn if fingerprint(item.prompt) not in taught]
+        apart = max(1, len(others) // MEMBERS)
         dev, _ = draw_items(QUESTIONS, OTHER_SEED, line.holdout, suite=line.suite, split="dev")
         step = max(1, len(own) // MEMBERS)
         return PrivacyInputs(
             canaries=canaries,
             members=own[::step][:MEMBERS],
-            nonmembers=[to_row(item, SYSTEM) for item in others],
+            nonmembers=[to_row(item, SYSTEM) for item in others[::apart][:MEMBERS]],
             trained=rows,
             words=words,
             questions=[item.prompt for item in dev],
-            ordinary=self._outputs(),
+            ordinary=self._ordinary(),
         )
 
 

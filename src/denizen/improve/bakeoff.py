@@ -12,10 +12,11 @@ import json
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from denizen.models import find_model
+from denizen.models import ModelEntry, find_model
 from denizen.project import Config, ConfigError, Store, Workspace, content_hash, source_hash
 from denizen.project.errors import DenizenError
 from denizen.project.machine import facts, peak_rss_bytes
@@ -57,7 +58,10 @@ def run_bakeoff(
     *,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Candidate]:
-    """Every candidate under `config` (its base replaced), the best first; raises ConfigError."""
+    """Every candidate under `config` (its base replaced), the best first; raises ConfigError.
+
+    Holds the workspace meanwhile.
+    """
     names = list(dict.fromkeys(models))
     if len(names) < 2:
         raise ConfigError(
@@ -66,6 +70,16 @@ def run_bakeoff(
             fix="name two or three, such as smollm2-135m-instruct,gemma3-270m",
         )
     entries = [find_model(name) for name in names]
+    with workspace.locked():
+        return ranked(_candidates(workspace, config, entries, say))
+
+
+def _candidates(
+    workspace: Workspace,
+    config: Config,
+    entries: Sequence[ModelEntry],
+    say: Callable[[str], None],
+) -> list[Candidate]:
     store, found = Store(workspace), []
     for entry in entries:
         changed = config.model.model_copy(update={"base": entry.id})
@@ -86,7 +100,7 @@ def run_bakeoff(
             text = json.dumps(asdict(candidate), indent=1)
             store.put_text(KIND, f"{entry.id}.json", text, inputs)
         found.append(candidate)
-    return ranked(found)
+    return found
 
 
 def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -110,6 +124,8 @@ def _apart(workspace: Workspace, config: Config) -> dict[str, Any]:
             return pool.submit(judge_candidate, str(workspace.root), config.model_dump()).result()
         except DenizenError as error:
             return {"error": str(error)}
+        except BrokenProcessPool:
+            return {"error": "its process was killed, which is what too little memory looks like"}
 
 
 def judge_candidate(root: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +147,6 @@ def judge_candidate(root: str, settings: dict[str, Any]) -> dict[str, Any]:
     rate = wilson(shipped.passed, shipped.n)
     training = line.done["train"].figures["training"]
     foreign = [s for s in line.conduct.scores("shipped") if s.name == "script"]
-    scored = line.done["shipped score"]
     before, after = line.scoring.general("base"), line.scoring.general("shipped")
     return {
         "status": verdict.status.value,
@@ -147,7 +162,8 @@ def judge_candidate(root: str, settings: dict[str, Any]) -> dict[str, Any]:
         "asked": sum(s.candidate.n for s in foreign),
         "train_seconds": line.done["train"].seconds,
         "tokens_per_second": training["points"][-1]["tokens_per_second"],
-        "seconds_per_answer": scored.seconds / shipped.n,
+        # Of the answers themselves: a stage that went on from a partial file took less.
+        "seconds_per_answer": sum(s.seconds for s in shipped.scores) / shipped.n,
         "peak_gib": round(peak_rss_bytes() / 2**30, 2),
         "file_mb": round(line.done["export"].figures["bytes"] / 1e6, 1),
     }
@@ -156,8 +172,8 @@ def judge_candidate(root: str, settings: dict[str, Any]) -> dict[str, Any]:
 def table(candidates: Sequence[Candidate]) -> str:
     """The ranking as text, with the machine it holds for."""
     head = (
-        f"{'':2} {'model':<28}{'exact':>7} {'95%':>11}{'base':>7}{'gain':>7}{'foreign':>9}"
-        f"{'train s':>9}{'s/answer':>10}{'GiB':>6}{'MB':>7}  licence"
+        f"{'':2} {'model':<28}{'exact':>7} {'95%':>11}{'base':>7}{'gain':>7}{'95%':>13}"
+        f"{'foreign':>9}{'train s':>9}{'s/answer':>10}{'GiB':>6}{'MB':>7}  licence"
     )
     rows = [head]
     for place, c in enumerate(candidates, 1):
@@ -165,9 +181,10 @@ def table(candidates: Sequence[Candidate]) -> str:
             rows.append(f"{'-':>2} {c.model:<28}{c.error}")
             continue
         span = f"{100 * c.low:.0f} to {100 * c.high:.0f}"
+        gain = f"{100 * c.gain_low:+.0f} to {100 * c.gain_high:+.0f}"
         rows.append(
             f"{place:>2} {c.model:<28}{c.exact:>7.1%} {span:>11}"
-            f"{c.base:>7.1%}{100 * c.gain:>+7.1f}{f'{c.foreign}/{c.asked}':>9}"
+            f"{c.base:>7.1%}{100 * c.gain:>+7.1f}{gain:>13}{f'{c.foreign}/{c.asked}':>9}"
             f"{c.train_seconds:>9.0f}{c.seconds_per_answer:>10.2f}{c.peak_gib:>6.1f}"
             f"{c.file_mb:>7.0f}  {c.licence}"
         )

@@ -1,7 +1,8 @@
 """A file of the store as the candidate: judged as it lies there, with the records of its making.
 
 Contract: only a GGUF whose whole lineage is on record (rows, adapter, merged model, base) is
-judged; one that was edited, was made elsewhere, or stems from another base is refused in one line.
+judged; one that was edited, was made elsewhere, stems from another base, or whose rows were never
+held against this exam is refused in one line.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from denizen.project import Artefact, ArtefactError, list_runs, sha256_file
+from denizen.data import load_holdout
+from denizen.project import Artefact, ArtefactError, content_hash, list_runs, sha256_file
 from denizen.project.store import StageRecord
 
 if TYPE_CHECKING:
@@ -46,17 +48,46 @@ def adopt(line: MainLine, gguf: Artefact) -> None:
     line.done["merge"] = _record(line, "merged", merged.hash)
     adapter = line.store.get(merged.inputs["adapter"])
     line.done["train"] = _record(line, "adapter", adapter.hash)
-    line.done["data"] = _record(line, "rows", adapter.inputs["rows"])
+    line.done["data"] = _data(line, adapter.inputs["rows"])
     line.exporting.rungs = (gguf.inputs["quant"],)
     line.exporting.files = ()
 
 
-def _record(line: MainLine, output: str, digest: str) -> StageRecord:
-    for run in list_runs(line.workspace):
-        for stage in run.stages:
-            if stage.outputs.get(output) == digest:
-                return stage
+def _data(line: MainLine, digest: str) -> StageRecord:
+    """The record of the rows, checked against this very exam (rows from outside: and the carried
+    one); a check against another says nothing of this one."""
+    carried = load_holdout()
+    own = [item for item in line.holdout if item not in carried]
+    checked = {
+        content_hash([item.to_json() for item in exam]) for exam in (line.holdout, carried + own)
+    }
+    found = _records(line, "rows", digest)
+    for stage in found:
+        if stage.inputs.get("holdout") in checked:
+            return stage
+    if not found:
+        raise _unmade(line, "rows", digest)
     raise ArtefactError(
+        "the rows it was trained on were checked against another exam than this one",
+        where="evaluate.holdout, data.families",
+        fix="set both as they were then, or run `denizen gate` without --gguf: it checks the rows",
+    )
+
+
+def _record(line: MainLine, output: str, digest: str) -> StageRecord:
+    for stage in _records(line, output, digest):
+        return stage
+    raise _unmade(line, output, digest)
+
+
+def _records(line: MainLine, output: str, digest: str) -> list[StageRecord]:
+    """Every stage on record with that output, the newest first."""
+    stages = (stage for run in list_runs(line.workspace) for stage in run.stages)
+    return [stage for stage in stages if stage.outputs.get(output) == digest]
+
+
+def _unmade(line: MainLine, output: str, digest: str) -> ArtefactError:
+    return ArtefactError(
         f"no run on record made the {output} {digest[:12]}",
         where=str(line.workspace.root / "runs"),
         fix="run `denizen gate` without --gguf: it makes and judges anew",

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from denizen.data.holdout import PARTS
 from denizen.evaluate import GateVerdict, gate, general_suite
 from denizen.evaluate.gate import BehaviourScores
 from denizen.evaluate.looks import Look, LookLedger
 from denizen.evaluate.spending import Schedule
 from denizen.models import SYSTEM
-from denizen.project import Bar, content_hash, source_hash
+from denizen.project import Bar, ConfigError, content_hash, source_hash
 from denizen.project.store import StageRecord
 
 if TYPE_CHECKING:
@@ -29,14 +30,31 @@ class Gating:
     def __init__(self, line: MainLine) -> None:
         self.line = line
         self.looked: Look | None = None
+        known = {"overall", *(item.family for item in line.holdout)}
+        for subject, floor in line.config.evaluate.floors.items():
+            if subject not in known or not 0 < floor < 1:
+                raise ConfigError(
+                    f"no floor can be {floor:g} for {subject!r}",
+                    where="evaluate.floors",
+                    fix=f"a share between 0 and 1 of {', '.join(sorted(known))}",
+                )
 
     @property
     def ledger(self) -> LookLedger:
         return LookLedger(self.line.workspace.path("looks"))
 
+    def level(self) -> float:
+        """Alpha of the next look at this exam: what its power is told at beforehand."""
+        evaluate = self.line.config.evaluate
+        number = len(self.ledger.looks(self.exam_hash)) + 1
+        # A plan that is used up is refused when the look is counted, unless it is a repeated one.
+        return Schedule(evaluate.alpha, evaluate.looks or None).level(number) or evaluate.alpha
+
     @property
     def exam_hash(self) -> str:
-        """The whole frozen exam: a sample of it is a look at it."""
+        """The whole frozen exam: a sample of it, or some of its families, is a look at it."""
+        if not self.line.config.evaluate.holdout:
+            return content_hash([sha256 for _, sha256 in PARTS.values()])
         return content_hash([item.to_json() for item in self.line.holdout])
 
     def look(self) -> StageRecord:
@@ -121,6 +139,7 @@ class Gating:
             evaluate.previous_margin,
             line.config.export.quant_margin,
             evaluate.public_margin,
+            line.config.judge.margin,
         )
         audits = [line.done[n].outputs for n in ("data", "judge", "audits") if n in line.done]
         return {

@@ -36,6 +36,7 @@ class Judging:
     """The judge's stage of a main line."""
 
     def __init__(self, line: MainLine) -> None:
+        """Raises ConfigError, JudgeError or DataError for a judge that could never be asked."""
         self.line = line
         settings = line.config.judge
         if settings.base_url and not settings.labels:
@@ -50,6 +51,10 @@ class Judging:
                 where="judge.suite",
                 fix="add it to evaluate.suites",
             )
+        if settings.base_url:
+            self._client_settings()
+            _read(Path(settings.labels))
+            read_labels(Path(settings.labels))
 
     def judge(self) -> StageRecord:
         """Calibrate, compare, and keep the outcomes."""
@@ -71,7 +76,16 @@ class Judging:
             bar.update(bar.total, f"{figures['wins']} won, {figures['losses']} lost")
             return {"judged": made}, figures
 
-        return line.stages.do("judge", inputs, 1, body)
+        found, again = line.stages.do("judge", inputs, 1, body), 0
+        # What was not judged is asked again: a judge that was down is not down for ever.
+        while found.reused and found.figures["unjudged"]:
+            again += 1
+            found = line.stages.do("judge", {**inputs, "asked again": str(again)}, 1, body)
+        return found
+
+    def _client_settings(self) -> JudgeSettings:
+        of = self.line.config.judge
+        return JudgeSettings(of.base_url, of.model, of.api_key_env, of.timeout, of.retries)
 
     def checks(self) -> list[Check]:
         """The judge's word for the gate; none without a judge."""
@@ -108,22 +122,20 @@ class Judging:
         return stage.figures if stage is not None and stage.figures else None
 
     def _compare(self, bar: Bar) -> dict[str, Any]:
-        line, settings = self.line, self.line.config.judge
+        line = self.line
         shipped = line.exporting.gguf(line.exporting.rungs[0])
         generators = [
             Identity(line.entry.id, base=line.entry.hub_repo, hash=line.files.hash),
             Identity(shipped.path.stem, base=line.entry.hub_repo, hash=shipped.hash),
         ]
-        client = ChatClient(
-            JudgeSettings(
-                settings.base_url,
-                settings.model,
-                settings.api_key_env,
-                settings.timeout,
-                settings.retries,
-            )
-        )
-        judge = Judge(client, generators)
+        client = ChatClient(self._client_settings())
+        try:
+            return self._asked(Judge(client, generators), bar)
+        finally:
+            client.close()
+
+    def _asked(self, judge: Judge, bar: Bar) -> dict[str, Any]:
+        line, settings = self.line, self.line.config.judge
         labels = read_labels(Path(settings.labels))
         bar.update(0.05, "calibrating against the labels")
         calibration = calibrate(judge, labels)

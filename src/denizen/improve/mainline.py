@@ -1,9 +1,9 @@
 """The main line: from real swaps to a proven specialist, stage by stage, resumable.
 
-Contract: `run_mainline` builds verified rows, scores the base, trains, merges, scores, exports,
-scores the very GGUF that ships, passes the gate and writes the report.  It stops after `until`.  A
-release is promoted only on PASS; nothing of the holdout is read before the rows are final, except
-to keep it out of them.
+Contract: `run_mainline` builds verified rows, scores the base, trains, merges, exports, scores the
+very GGUF that ships and the merged model, passes the gate and writes the report.  It stops after
+`until`.  A release is promoted only on PASS; nothing of the holdout is read before the rows are
+final, except to keep it out of them.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ STAGES = (
     "base score",
     "train",
     "merge",
-    "merged score",
     "export",
+    # A look at the holdout is counted here, before anything that was trained is scored on it.
     "shipped score",
+    "merged score",
     "conduct",
     "judge",
     "audits",
@@ -140,17 +141,17 @@ class MainLine:
             "base score": self.scoring.base,
             "train": self.learning.train,
             "merge": self._merge,
-            "merged score": self.scoring.merged,
             "export": self.exporting.export,
             "shipped score": self.gating.look,
+            "merged score": self.scoring.merged,
             "conduct": self.conduct.ask,
             "judge": self.judging.judge,
             "audits": self.auditing.audit,
             "gate": self.gating.judge,
         }
-        if self.exam == "holdout" and STAGES.index(until) >= STAGES.index("base score"):
-            self.say(power_statement(len(self.sample), alpha=self.config.evaluate.alpha).sentence)
         try:
+            if self.exam == "holdout" and STAGES.index(until) >= STAGES.index("base score"):
+                self.say(power_statement(len(self.sample), alpha=self.gating.level()).sentence)
             for name in STAGES:
                 if self._candidate is not None and name in MADE_BY:
                     continue

@@ -64,7 +64,9 @@ class Scoring:
         for quant in others:
             self.line.done[f"{quant} score"] = self.file(quant, self.line.exporting.gguf(quant))
         if (release := self.last_release()) is not None:
-            self.line.done["previous score"] = self.file("previous", release)
+            self.line.done["previous score"] = self.file(
+                "previous", release, self._own_tokenizer(release)
+            )
         return record
 
     def last_release(self) -> Artefact | None:
@@ -82,15 +84,35 @@ class Scoring:
                 fix="put the file back, or delete release.json to begin anew",
             ) from error
 
-    def file(self, name: str, gguf: Artefact) -> StageRecord:
-        """Score a GGUF of the store on the sample and the general questions."""
+    def _own_tokenizer(self, release: Artefact) -> Path | None:
+        """The folder of the release's own template, if it stems from another base; a model that
+        asked under another base's template would lose by that alone.  Raises ArtefactError."""
+        merged = release.inputs.get("merged")
+        known = next((a for a in self.line.store.all() if a.hash == merged), None)
+        if known is not None and known.inputs.get("base") == self.line.files.hash:
+            return None
+        if known is None:
+            raise ArtefactError(
+                "the last release cannot be asked fairly: nobody knows its base",
+                where=f"release.json names {release.hash[:12]}",
+                fix="put its merged model's record back, or delete release.json to begin anew",
+            )
+        return known.verified().path
+
+    def file(self, name: str, gguf: Artefact, template: Path | None = None) -> StageRecord:
+        """Score a GGUF of the store on the sample and the general questions.
+
+        `template`: the folder whose chat template it is asked under, if not the base's.
+        """
         inputs = self.inputs(gguf.hash)
+        if template is not None:
+            inputs["template"] = "its own"
 
         def body(bar: Bar) -> Any:
             engine = BatchedLlama(gguf.path, context=self.line.config.export.context, rows=ROWS)
             limit = self.line.config.evaluate.max_new_tokens
 
-            tokenizer = load_tokenizer(self.line.base)
+            tokenizer = load_tokenizer(template or self.line.base)
 
             def answer(batch: Any) -> list[Output]:
                 prompts, grammars = self._prompts(tokenizer, batch)

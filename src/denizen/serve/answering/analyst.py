@@ -9,7 +9,9 @@ engine evaluates, and the router decides whether that may be said.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from denizen.serve.answering import wording
 from denizen.serve.answering.claims import UNVERIFIED, unverified
@@ -38,6 +40,10 @@ from denizen.serve.exchange import Fault, Outcome, Request, Usage, Visit
 LOW = "low confidence"
 STRANGE = "out of domain"
 NOTHING = Usage()
+# Characters of a conversation from which reading it takes more than some milliseconds.
+LARGE = 20_000
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Analyst:
@@ -57,13 +63,14 @@ class Analyst:
         trace: Recorded,
     ) -> Reply:
         """Answer the last question of a request; raises Fault."""
-        parts, talk = self._parts, read(request)
+        parts = self._parts
+        talk = await _aside(request, read, request)
+        await self._drafting.fits(talk)
         asked = wanted(request.format, parts.suite)
-        sense = self._senses.read(talk.question)
+        sense = await _aside(request, self._senses.read, talk.question)
         turn = InTurn(request, named, visit, trace, talk, sense, asked, flags)
         if marked := parts.shield.fingerprint(talk.question):
             return await self._sending.send(turn, marked, Outcome(request.model, NOTHING))
-        await self._drafting.fits(talk)
         explicit = asks_sources(talk.question)
         strange = not (sense.familiar or talk.follow_up or asked)
         searched = False
@@ -221,6 +228,13 @@ class Analyst:
                 code="schema_not_met",
             )
         return text
+
+
+async def _aside(request: Request, work: Callable[[A], T], argument: A) -> T:
+    """Do what reads the whole text; in a thread where that would hold up other callers."""
+    if sum(len(turn.content) for turn in request.turns) < LARGE:
+        return work(argument)
+    return await asyncio.to_thread(work, argument)
 
 
 def _is_exact(answer: Exact, reviewed: Review | None) -> bool:

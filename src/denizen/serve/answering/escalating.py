@@ -107,6 +107,8 @@ async def escalate(
             raise UpstreamFailed("the upstream did not keep to the schema")
         if answer.ok:
             return Escalated(answer, reply.usage, reply.text)
+        if getattr(reply, "finish", "stop") == "length":  # half a figure is another figure
+            raise UpstreamFailed("the upstream's answer was cut short")
         claims = checked(reply.text, talk.written, talk.known)
         if not claims.ok:
             raise UpstreamFailed("the upstream's figures contradict the calculation")
@@ -144,7 +146,8 @@ class Audits:
         auditor = self._parts.auditor
         if auditor is None or self._parts.upstream is None or len(self._running) >= self._most:
             return False
-        if not auditor.pick(visit.request_id):
+        # The trace's id is our own; a request's id may be the caller's, who could send it again.
+        if not auditor.pick(visit.trace_id or visit.request_id):
             return False
         task = asyncio.create_task(self._audit(talk, visit, written, judged, asked))
         self._running.add(task)

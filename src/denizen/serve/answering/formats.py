@@ -2,13 +2,17 @@
 
 Contract: `faults(value, schema)` tells in a few lines what a value breaks; what is no schema, or
 one that this server does not take, is a Fault 400.  References are resolved inside the schema
-alone: nothing is fetched.  Patterns of a client run under a time limit of their own.
+alone: nothing is fetched.  A client's schema and its patterns are checked under a time limit:
+references inside a small schema can ask for more steps than there is time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -17,7 +21,13 @@ from denizen.serve.exchange import Fault, Format
 MAX_SCHEMA = 100_000
 MAX_FAULTS = 3
 PATTERN_SECONDS = 0.2
+CHECK_SECONDS = 0.5
+_UNTIL: ContextVar[float] = ContextVar("denizen_schema_until", default=math.inf)
 _REPAIR = "That was not valid: {fault}. Answer again with the corrected JSON alone."
+
+
+class _Slow(Exception):
+    """The time for a check is over."""
 
 
 def check_format(asked: Format) -> None:
@@ -34,6 +44,9 @@ def check_format(asked: Format) -> None:
         raise _refused(f"the schema is longer than {MAX_SCHEMA} characters")
     if '"patternProperties"' in text:
         raise _refused("patternProperties is not supported")
+    # What those leave over is looked for along every reference, where no time is kept.
+    if '"unevaluated' in text and '"dependentSchemas"' in text:
+        raise _refused("dependentSchemas is not supported with unevaluatedProperties")
     from jsonschema import Draft202012Validator, SchemaError
 
     try:
@@ -67,6 +80,7 @@ def faults(value: Any, schema: Mapping[str, Any]) -> list[str]:
     validator = _validator()(
         dict(schema), registry=Registry(), format_checker=FormatChecker(formats=("date",))
     )
+    clock = _UNTIL.set(time.monotonic() + CHECK_SECONDS)
     try:
         found = []
         for error in validator.iter_errors(value):
@@ -75,8 +89,12 @@ def faults(value: Any, schema: Mapping[str, Any]) -> list[str]:
             if len(found) == MAX_FAULTS:
                 break
         return found
+    except _Slow as error:
+        raise _refused("it takes too long to check an answer against the schema") from error
     except (Unresolvable, RecursionError) as error:
         raise _refused(f"the schema refers to what it does not hold: {str(error)[:120]}") from error
+    finally:
+        _UNTIL.reset(clock)
 
 
 def repair(fault: str) -> str:
@@ -86,12 +104,22 @@ def repair(fault: str) -> str:
 
 @cache
 def _validator() -> Any:
-    """Draft 2020-12 whose patterns cannot run for ever."""
+    """Draft 2020-12 whose patterns cannot run for ever, and which looks at the clock."""
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
     make: Any = extend
-    return make(Draft202012Validator, {"pattern": _pattern})
+    checks: dict[str, Any] = {**Draft202012Validator.VALIDATORS, "pattern": _pattern}
+    return make(Draft202012Validator, {name: _timed(check) for name, check in checks.items()})
+
+
+def _timed(check: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(validator: Any, wanted: Any, value: Any, schema: Any) -> Any:
+        if time.monotonic() > _UNTIL.get():
+            raise _Slow
+        return check(validator, wanted, value, schema)
+
+    return timed
 
 
 def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:

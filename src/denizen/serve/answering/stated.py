@@ -30,7 +30,21 @@ _RATE = (
     r"\b(?:APR|APY|yield\w*|earn\w*|bring\w*|income|rates?|interest|annual\w*|a year|per annum"
     r"|yearly|pays?)\b"
 )
-_OUTSIDE = re.compile(r"\b(?:out|outside|beyond|inactive|left|not)\b", re.IGNORECASE)
+_OUTSIDE = re.compile(
+    r"\b(?:out(?=[ -]of\b)|outside|beyond|inactive|left(?= (?:the|its|our|their|this)\b)"
+    r"|not(?= (?:\w+ )?(?:in|inside|within|between|active)\b))\b",
+    re.IGNORECASE,
+)
+# That no audit was made; "no findings in the audit" and "audited without findings" are others.
+_UNAUDITED = re.compile(
+    r"\bunaudited\b"
+    r"|\b(?:no|not|never|nobody|none|without|zero|lacks?|isn't|hasn't)"
+    r"(?: (?:an?|any|single|one|had|have|has|been|yet|ever|security|external|independent|formal"
+    r"|code)){0,4} (?:audit\w*\b(?! (?:findings?|issues?|problems?|concerns?))|security review)"
+    r"|\b(?:audit(?:s|ed)?|security reviews?)\W{0,3}(?:(?:is|are|was|were) )?"
+    r"(?:none|missing|absent|(?:not|never) (?:yet )?(?:done|made|performed|conducted)|no\W*$)",
+    re.IGNORECASE,
+)
 # The first cue of a piece names its figure; a piece without one belongs to the piece before it.
 _CUES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
@@ -85,8 +99,8 @@ def read(question: str, held: bool) -> Stated | None:
     spent, understood = 0, True
     current = ""
     for piece, goes_on in pieces(question):
-        cue = _cue(piece[:LONGEST_CLAUSE]) or (current if goes_on else "")
-        current = cue
+        own, before_it = _cue(piece[:LONGEST_CLAUSE]), current
+        current = cue = own or (current if goes_on else "")
         if not cue:
             continue
         before = dict(found)
@@ -94,8 +108,9 @@ def read(question: str, held: bool) -> Stated | None:
             spent += _take(cue, piece, found)
         except ValueError:  # stated in two ways, or no figure of people
             return None
-        # "rewards absent" names a figure in words that are not known here.
-        understood &= found != before or bool(goes_on)
+        # "rewards absent" names a figure in words that are not known here; so does "fee APR 12%,
+        # audit pending", while ", end not announced" only says more of the figure before it.
+        understood &= found != before or (goes_on and own in ("", before_it))
     venue = _venue(question, found)
     if venue is None:
         return None
@@ -149,7 +164,7 @@ def _take(cue: str, piece: str, found: dict[str, Any]) -> int:
         if len(periods) == 1:
             _put(found, "audit_age", Figure(periods[0].value))
             return 1
-        if not placed and _NONE.search(piece.replace("unaudited", "not audited")):
+        if not placed and _UNAUDITED.search(piece):
             found["unaudited"] = True
         return 0
     if cue == "venue_age":
@@ -158,7 +173,11 @@ def _take(cue: str, piece: str, found: dict[str, Any]) -> int:
         return len(periods) if len(periods) == 1 else 0
     if cue == "in_range":
         # "range inactive, price gone past it": the first clause says which.
-        found.setdefault("in_range", not _OUTSIDE.search(piece))
+        turned, denied = _OUTSIDE.findall(piece), _NONE.findall(piece)
+        plain = [word.lower() for word in (*turned, *denied)]
+        # "not out of range", "has never left its bounds": turned twice, which is not guessed at.
+        if plain == ["not", "not"] or (not denied and len(turned) <= 1):
+            found.setdefault("in_range", not turned)
         return 0
     values = money if cue == "tvl" else percents
     old = Figure(Decimal(0), age.value) if age is not None else Figure(Decimal(0))

@@ -181,6 +181,8 @@ class Reader:
             for part, value in enumerate(found):
                 if isinstance(value, Mapping):  # some servers send the object itself
                     value = json.dumps(value)
+                if part < len(call) - 1 and call[part] == value:
+                    continue  # some servers say id and name again with every piece
                 call[part] += value if isinstance(value, str) else ""
 
 

@@ -23,7 +23,7 @@ Failure = Literal["open", "closed"]
 Hook = Callable[[str], Iterable[str] | Awaitable[Iterable[str]]]
 UNAVAILABLE = "moderation unavailable"
 SECONDS = 3.0
-_LONGEST = 32_000  # characters that are sent
+_LONGEST = 32_000  # characters of one input; a longer text is sent as several
 _MOST = 32  # categories that are believed
 
 
@@ -85,17 +85,18 @@ class Moderation:
             self._client = httpx.AsyncClient(timeout=self._seconds, transport=self._transport)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         whole = text.encode("utf-8", "replace").decode("utf-8")
-        reply = await self._client.post(
-            self._url, json={"input": whole[:_LONGEST]}, headers=headers
-        )
+        # All of it: what stands behind a long preface is judged too.
+        parts = [whole[at : at + _LONGEST] for at in range(0, len(whole), _LONGEST)]
+        asked = parts if len(parts) > 1 else whole
+        reply = await self._client.post(self._url, json={"input": asked}, headers=headers)
         reply.raise_for_status()
-        return _categories(reply.json())
+        return _categories(reply.json(), max(1, len(parts)))
 
 
-def _categories(reply: Any) -> list[str]:
-    """Flagged categories of a reply; raises ValueError for another shape."""
+def _categories(reply: Any, inputs: int) -> list[str]:
+    """Flagged categories of a reply to so many inputs; raises ValueError for another shape."""
     results = reply.get("results") if isinstance(reply, dict) else None
-    if not isinstance(results, list) or not results:
+    if not isinstance(results, list) or len(results) < inputs:
         raise ValueError("not a moderation reply")
     found: list[str] = []
     for result in results:

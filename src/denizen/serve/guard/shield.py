@@ -8,6 +8,7 @@ refuses what the server would have to run. `null()` does nothing at all. `counts
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,7 +66,8 @@ class Shield:
         self._moderation = moderation or Moderation()
         self._coverage = Coverage(settings.coverage)
         self._fingerprints = fingerprints
-        self._verdicts: OrderedDict[str, InputCheck] = OrderedDict()
+        # By the texts' hashes: two thousand of the longest texts would be gigabytes.
+        self._verdicts: OrderedDict[bytes, InputCheck] = OrderedDict()
         self._lock, self._loading = Lock(), Lock()
         self._counts: Counter[str] = Counter()
 
@@ -200,13 +202,14 @@ class Shield:
         await self._moderation.close()
 
     def _verdict(self, text: str) -> InputCheck:
+        mark = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()
         with self._lock:
-            if text in self._verdicts:
-                self._verdicts.move_to_end(text)
-                return self._verdicts[text]
+            if mark in self._verdicts:
+                self._verdicts.move_to_end(mark)
+                return self._verdicts[mark]
         found = self._judge(text)
         with self._lock:
-            self._verdicts[text] = found
+            self._verdicts[mark] = found
             while len(self._verdicts) > _KEPT:
                 self._verdicts.popitem(last=False)
         return found
