@@ -83,14 +83,17 @@ def test_an_index_of_another_embedder_is_told(
     index.close()
     monkeypatch.setattr("denizen.retrieve.index.load_encoder", lambda *a, **k: WordEncoder("ours"))
     with pytest.raises(ArtefactError, match="another embedder"):
-        open_sources(config(serve={"index": str(tmp_path / "index")}))
+        open_sources(config(serve={"index": str(tmp_path / "index")}), tmp_path / "w")
     monkeypatch.setattr(
         "denizen.retrieve.index.load_encoder", lambda *a, **k: WordEncoder("another")
     )
-    opened = open_sources(config(serve={"index": str(tmp_path / "index")}))
+    opened = open_sources(config(serve={"index": str(tmp_path / "index")}), tmp_path / "w")
     assert opened is not None and opened.snapshot().keys
     opened.close()
-    assert open_sources(config()) is None
+    assert open_sources(config(), tmp_path / "w") is None
+    own = open_sources(config(), tmp_path)  # a workspace's own index needs no naming
+    assert own is not None and own.snapshot().keys
+    own.close()
 
 
 def test_an_empty_folder_is_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +102,7 @@ def test_an_empty_folder_is_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("denizen.retrieve.index.load_encoder", lambda *a, **k: WordEncoder())
     (tmp_path / "empty").mkdir()
     with pytest.raises(DenizenError) as caught:
-        open_sources(config(serve={"index": str(tmp_path / "empty")}))
+        open_sources(config(serve={"index": str(tmp_path / "empty")}), tmp_path / "w")
     assert caught.value.fix
 
 

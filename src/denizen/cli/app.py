@@ -63,7 +63,7 @@ def help_text() -> str:
     return (
         f"Usage: denizen VERB [OPTIONS]\n\n{HELP}\n\nVerbs:\n{rows}\n\n"
         "Options:\n  --version   Show the version.\n  --help      Show this help.\n\n"
-        "`denizen VERB --help` tells more. Every verb takes --json; --workspace DIR and\n"
+        "`denizen VERB --help` tells more. Every verb but serve takes --json; --workspace DIR and\n"
         "--config FILE may stand before the verb or after it."
     )
 

@@ -286,7 +286,10 @@ class ServeConfig(Section):
     skills: dict[str, str] = Field(
         default_factory=dict, description="adapter that answers a task family: family -> name"
     )
-    index: str = Field("", description="folder of documents to answer from (denizen ingest docs)")
+    index: str = Field(
+        "",
+        description="folder of an index to answer from (denizen ingest docs); empty: the workspace's",
+    )
     postgres: str = Field("", description="address of that index in PostgreSQL instead")
     passages: int = Field(3, ge=1, le=20, description="passages shown to the model, at most")
     reasoning: Literal["draft", "none"] = Field(

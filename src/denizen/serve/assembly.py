@@ -96,7 +96,7 @@ def build_service(
     _check_skills(config)
     upstream = Upstream.from_config(config.route)
     with ExitStack() as opened:
-        index = open_sources(config)
+        index = open_sources(config, workspace)
         if index is not None:
             opened.callback(index.close)
         embedder = LazyEncoder(load_encoder)
@@ -122,7 +122,7 @@ def build_service(
             upstream=upstream,
             auditor=auditor,
             index=index,
-            encoder=None if config.serve.backend == "openai" else embedder,
+            encoder=embedder,
             told=metrics,
             created=int(gguf.stat().st_mtime) if gguf else 0,
         )
@@ -217,9 +217,14 @@ def release_name(config: Config, gguf: Path | None) -> str:
     return gguf.stem if gguf is not None else config.name
 
 
-def open_sources(config: Config) -> Index | None:
-    """The index of serve.index or serve.postgres; None if neither is named. Raises DenizenError."""
+def open_sources(config: Config, workspace: Path) -> Index | None:
+    """The index of serve.index or serve.postgres, else the workspace's own if it has one.
+
+    None without any; raises DenizenError.
+    """
     place, postgres = config.serve.index, config.serve.postgres
+    if not place and not postgres and (own := workspace / "index").is_dir():
+        place = str(own)
     if not place and not postgres:
         return None
     from denizen.retrieve import open_index

@@ -87,7 +87,8 @@ class Analyst:
             found = await self._looked_up(turn)
             if found.answerable:
                 return await self._sourced(turn, found, local.usage)
-        judged = await judge(parts, local.guided, local.written, talk, local.holds, trace)
+        form = local.answer.schema
+        judged = await judge(parts, local.guided, local.written, talk, local.holds, trace, form)
         if strange:
             judged = replace(judged, local=False, reason=STRANGE)
         if judged.local:

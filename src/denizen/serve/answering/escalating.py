@@ -24,6 +24,7 @@ from denizen.serve.exchange import Format, Guided, Request, Sampling, Turn, Usag
 
 if TYPE_CHECKING:
     from denizen.serve.route.reply import UpstreamFailed
+    from denizen.tasks.structured import Schema
 
 # An upstream answers with a draft and a call; a report in JSON is the longest.
 UPSTREAM_TOKENS = 512
@@ -52,13 +53,22 @@ class Escalated:
 
 
 async def judge(
-    parts: Parts, guided: Guided | None, text: str, talk: Talk, holds: bool, trace: Any
+    parts: Parts,
+    guided: Guided | None,
+    text: str,
+    talk: Talk,
+    holds: bool,
+    trace: Any,
+    form: Schema | None = None,
 ) -> Judged:
-    """Decide on a local answer; `holds` is whether our own checks found nothing against it."""
-    from denizen.serve.route.signals import read_answer, signals_of
+    """Decide on a local answer; `holds` is whether our own checks found nothing against it, and
+    `form` the schema it keeps to, which the suite need not have."""
+    from denizen.serve.route.signals import Reading, read_answer, signals_of
 
     with trace.span("route") as stage:
         reading = read_answer(text, parts.suite)
+        if form is not None and not reading.schema_ok:
+            reading = Reading(form.name, True, True)
         signals = signals_of(
             guided,
             coverage=None,
@@ -167,7 +177,8 @@ class Audits:
         except UpstreamFailed:
             return
         agreed = agrees(talk.question, written, reply.text, self._parts.suite)
-        self._parts.told.audited(agreed)
+        if agreed is not None:  # what cannot be compared is no disagreement
+            self._parts.told.audited(agreed)
         record = getattr(self._parts.auditor, "record", None)
         if record is not None:
             await asyncio.to_thread(

@@ -26,7 +26,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 BODY_SECONDS = 30.0
 _LINGER = 0.05  # seconds to take in a body that is refused unread, so the refusal is heard
-_QUIET = frozenset({"/livez", "/readyz", "/healthz"})  # a probe that went well is no news
+_QUIET = frozenset({"/readyz", "/healthz"})  # a probe that went well is no news
 _LOG = logging.getLogger("denizen.serve")
 
 

@@ -21,6 +21,8 @@ from denizen.serve.web.inbox import Left, until_left
 
 Vectors = Sequence[Sequence[float]]
 _PATIENCE = 5.0  # seconds for the last event of a stream that failed
+# The service keeps the time itself, and its trace then says so; this is for one that does not.
+_GRACE = 1.0
 _ENDING = Fault(503, "The server is closing.", kind="server_error", code="closing")
 _STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -108,7 +110,7 @@ class _Turn:
         try:
             async with site.operations.place(arrival.caller):
                 items = site.answering.chat(self._request, arrival.visit)
-                clock = asyncio.timeout(site.settings.request_seconds)
+                clock = asyncio.timeout(site.settings.request_seconds + _GRACE)
                 try:
                     async with clock:
                         yield items
@@ -167,7 +169,7 @@ async def embed(
     async def work() -> None:
         async with site.operations.place(arrival.caller):
             try:
-                async with asyncio.timeout(site.settings.request_seconds) as clock:
+                async with asyncio.timeout(site.settings.request_seconds + _GRACE) as clock:
                     vectors, usage = await site.answering.embed(model, texts, arrival.visit)
             except TimeoutError:
                 if not clock.expired():
