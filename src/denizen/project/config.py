@@ -287,8 +287,7 @@ class ServeConfig(Section):
         default_factory=dict, description="adapter that answers a task family: family -> name"
     )
     index: str = Field(
-        "",
-        description="folder of an index to answer from (denizen ingest docs); empty: the workspace's",
+        "", description="folder of the index to answer from; empty: the workspace's own, if any"
     )
     postgres: str = Field("", description="address of that index in PostgreSQL instead")
     passages: int = Field(3, ge=1, le=20, description="passages shown to the model, at most")

@@ -62,3 +62,20 @@ def test_any_of_null_is_understood() -> None:
 def test_other_formats_need_no_schema() -> None:
     check_format(Format())
     check_format(Format("json_object"))
+
+
+def test_references_cannot_be_followed_for_ever() -> None:
+    """Each of forty definitions asks for the next one twice: 2^40 steps in a small schema."""
+    twice = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
+    schema = {"$defs": {**twice, "d40": {"type": "object"}}, "$ref": "#/$defs/d0"}
+    began = time.monotonic()
+    with pytest.raises(Fault, match="too long") as caught:
+        faults({}, schema)
+    assert caught.value.status == 400 and time.monotonic() - began < 3
+    assert faults({}, {"type": "object"}) == []  # the next check has its own time
+
+
+def test_what_keeps_no_time_is_refused() -> None:
+    schema = {"dependentSchemas": {"a": {}}, "unevaluatedProperties": False}
+    with pytest.raises(Fault, match="not supported"):
+        check_format(Format("json_schema", schema))

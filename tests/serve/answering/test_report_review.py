@@ -163,3 +163,52 @@ def test_answers_against_schemas_are_judged_by_the_library() -> None:
     assert "not valid JSON" in str(broken('{"a": NaN}', asked))
     assert broken("[]", Format("json_object")) == "not a JSON object"
     assert broken("words", Format()) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "unaudited"),
+    [
+        ("audited by two firms with no critical findings", None),
+        ("audited without findings", None),
+        ("no findings in the audit", None),
+        ("no audit issues", None),
+        ("audit pending", None),
+        ("never audited", True),
+        ("it has not been audited", True),
+        ("audit: none", True),
+        ("audited: no", True),
+    ],
+)
+def test_an_audit_without_findings_is_an_audit(said: str, unaudited: bool | None) -> None:
+    found = read(ENTRY.replace("audited 90 days ago", said), held=False)
+    assert found is not None
+    assert found.figures.unaudited is bool(unaudited)
+    assert found.complete is bool(unaudited)  # what was not read is not taken for absent
+
+
+@pytest.mark.parametrize(
+    ("said", "inside"),
+    [
+        ("the position is out of range", False),
+        ("the position is not in range", False),
+        ("the price has left our range", False),
+        ("the position is in range", True),
+        ("in range and with 5 days left", True),
+        ("the position is not out of range", None),
+        ("the price has never left our range", None),
+        ("in range and not near its bounds", None),
+    ],
+)
+def test_a_range_that_is_denied_twice_is_not_guessed_at(said: str, inside: bool | None) -> None:
+    found = read(ENTRY.replace("audited 90 days ago", said), held=True)
+    assert found is not None
+    assert ("in_range" in found.names) is (inside is not None)
+    assert inside is None or found.figures.in_range is inside
+
+
+def test_a_figure_named_after_a_comma_and_not_read_leaves_the_question_open() -> None:
+    found = read(ENTRY.replace("audited 90 days ago; ", "").replace(
+        "fee APR 12%", "fee APR 12%, security review pending"), held=False)  # fmt: skip
+    assert found is not None and not found.complete
+    more = read(ENTRY.replace("no incentives", "incentives 3% APR, end not announced"), held=False)
+    assert more is not None and more.complete

@@ -283,3 +283,16 @@ def test_the_settings_choose_the_backend(monkeypatch: pytest.MonkeyPatch) -> Non
     run(keyed.close())
     with pytest.raises(ArtefactError, match="no model to serve"):
         open_backend(ServeConfig(), None, 2048)
+
+
+def test_an_id_and_a_name_said_with_every_piece_are_one() -> None:
+    """OpenAI says them once; some servers repeat them beside each piece of the arguments."""
+
+    def piece(arguments: str) -> Any:
+        call = {"index": 0, "id": "c1", "function": {"name": "price", "arguments": arguments}}
+        return delta(tool_calls=[call])
+
+    parts = (piece('{"a"'), piece(": 1"), piece("}"), delta(finish="tool_calls"))
+    found, _ = asyncio.run(answered(stream(*parts), ask("?")))
+    (call,) = found[-1].tool_calls
+    assert (call.id, call.name, call.arguments) == ("c1", "price", '{"a": 1}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -108,3 +109,29 @@ def test_hooks_of_both_kinds_and_one_that_fails() -> None:
 
 def test_nothing_is_configured() -> None:
     assert not Moderation().configured and Moderation(hook=lambda t: []).configured
+
+
+def test_a_long_text_is_judged_to_its_end() -> None:
+    seen: list[Any] = []
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        given = json.loads(request.content)["input"]
+        seen.append(given)
+        results = [{"flagged": "bad" in part, "categories": {"hate": "bad" in part}}
+                   for part in given]  # fmt: skip
+        return httpx.Response(200, json={"results": results})
+
+    def short(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"results": [{"flagged": False}]})
+
+    async def main(script: Callable[[httpx.Request], httpx.Response]) -> tuple[str, ...]:
+        moderation = Moderation("http://moderation.test", transport=httpx.MockTransport(script))
+        try:
+            return await moderation.flags("word " * 20_000 + "bad")
+        finally:
+            await moderation.close()
+
+    assert asyncio.run(main(reply)) == ("moderation: hate",)
+    assert "".join(seen[0]).endswith("bad") and len(seen[0]) == 4
+    # One result for several inputs leaves the others unjudged.
+    assert asyncio.run(main(short)) == (UNAVAILABLE,)

@@ -194,3 +194,10 @@ def test_the_real_one_blocks_attacks_and_lets_defi_pass() -> None:
     )
     scores = [guard.score(text).score for text in attacks]
     assert min(scores) > guard.score("What is the fee of the pool?").score
+
+
+def test_remembered_verdicts_keep_no_texts() -> None:
+    one = shield()
+    long = "The pool charges a fee. " * 400
+    one.check_input(says(long))
+    assert long not in one._verdicts and all(len(str(mark)) < 200 for mark in one._verdicts)
