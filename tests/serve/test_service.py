@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,10 +27,21 @@ from tests.serve.answering.answering_sample import (
 from denizen.project import Config
 from denizen.serve.answering.analyst import LOW, STRANGE
 from denizen.serve.answering.claims import UNVERIFIED
+from denizen.serve.answering.conversation import read
 from denizen.serve.answering.naming import EMBEDDER
 from denizen.serve.answering.ports import Unchecked
 from denizen.serve.answering.report import REPORT_SCHEMA
-from denizen.serve.exchange import Fault, Format, Outcome, Piece, Request, Sampling, Turn
+from denizen.serve.exchange import (
+    Fault,
+    Format,
+    Outcome,
+    Piece,
+    Request,
+    Sampling,
+    Turn,
+    Usage,
+    Visit,
+)
 from denizen.serve.service import Service
 from denizen.tasks import evaluate, suite_of
 
@@ -105,6 +118,20 @@ def test_a_conversation_that_does_not_fit_is_a_clear_400() -> None:
     fault = refused(Service(backend, CORE), Request("denizen", turns))
     assert fault.status == 400 and fault.code == "context_length_exceeded"
     assert "tokens long" in fault.message and not backend.grammars
+
+
+def test_a_long_conversation_is_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[str] = []
+
+    def reading(request: Request) -> Any:
+        readers.append(threading.current_thread().name)
+        return read(request)
+
+    monkeypatch.setattr("denizen.serve.answering.analyst.read", reading)
+    here = threading.current_thread().name
+    said(Service(FakeBackend(ANSWER), CORE), ask(QUESTION))
+    assert refused(Service(FakeBackend(ANSWER), CORE), ask("1 word " * 10_000)).status == 400
+    assert readers[0] == here and readers[1] != here
 
 
 def test_the_clients_limit_and_stop_texts_cut_between_words() -> None:
@@ -224,6 +251,19 @@ def test_an_upstream_that_invents_or_fails_falls_back(reply: str) -> None:
     assert any(flag.startswith("upstream failed") for flag in outcome.flags)
 
 
+def test_an_upstream_that_was_cut_short_is_not_passed_on() -> None:
+    """Half a figure is another figure: "12" of "12,345"."""
+
+    class Cut(FakeUpstream):
+        async def ask(self, request: Request, visit: Visit) -> Any:
+            return SimpleNamespace(text="That makes 12", usage=Usage(1, 1), finish="length")
+
+    service = Service(FakeBackend(ANSWER), CORE, router=FakeRouter(False), upstream=Cut())
+    text, outcome, _ = said(service, ask(QUESTION))
+    assert outcome.origin == "local" and "makes 12" not in text
+    assert any("cut short" in flag for flag in outcome.flags)
+
+
 def test_an_upstreams_words_are_checked_too() -> None:
     upstream = FakeUpstream("4 x 4 = 17, so it is in range, with a peak of 87,001.")
     service = Service(FakeBackend(ANSWER), CORE, router=FakeRouter(False), upstream=upstream)
@@ -283,6 +323,32 @@ def test_local_answers_are_audited_after_the_reply() -> None:
 
     asyncio.run(run())
     assert auditor.records == [("req-1", True)]
+
+
+def test_no_caller_chooses_what_is_audited() -> None:
+    """A request's id may be the caller's: the same one again would be audited every time."""
+    drawn: list[str] = []
+
+    class Drawing(FakeAuditor):
+        def pick(self, request_id: str) -> bool:
+            drawn.append(request_id)
+            return False
+
+    service = Service(
+        FakeBackend(ANSWER),
+        CORE,
+        router=FakeRouter(True),
+        upstream=FakeUpstream(ANSWER),
+        auditor=Drawing(),
+    )
+
+    async def run() -> None:
+        for trace in ("1" * 32, "2" * 32):
+            async for _ in service.chat(ask(QUESTION), Visit("mine", trace_id=trace)):
+                pass
+
+    asyncio.run(run())
+    assert drawn == ["1" * 32, "2" * 32]
 
 
 # -- the guard
@@ -359,6 +425,7 @@ def test_a_fault_inside_is_a_500_without_what_a_user_wrote(
 
     fault = refused(Service(Broken(ANSWER), CORE), ask(QUESTION))
     assert fault.status == 500 and "seed" not in fault.message and "RuntimeError" in caplog.text
+    assert "seed" not in caplog.text
 
 
 def test_leaving_early_cancels_the_work_and_the_trace_says_so() -> None:

@@ -62,31 +62,42 @@ class LazyEncoder:
             return self._made
 
 
-def build(config: Config, workspace: Path, gguf: Path | None) -> tuple[Service, Operations]:
+def build(
+    config: Config, workspace: Path, gguf: Path | None, *, documents: bool = True
+) -> tuple[Service, Operations]:
     """The service and its operations; raises DenizenError.
 
-    `gguf` is the file to serve, None where another server writes (serve.backend: openai).
+    `gguf` is the file to serve, None where another server writes (serve.backend: openai); without
+    `documents` no index is opened, the workspace's own neither.
     """
     from denizen.serve.operations import Operations
 
     # First: a server that may not start need not load a model.
     operations = Operations.from_config(config.serve, workspace)
     try:
-        return build_service(config, workspace, gguf, operations.metrics), operations
+        made = build_service(
+            config, workspace, gguf, metrics=operations.metrics, documents=documents
+        )
+        return made, operations
     except BaseException:
         operations.close()
         raise
 
 
 def build_service(
-    config: Config, workspace: Path, gguf: Path | None, metrics: Metrics | None = None
+    config: Config,
+    workspace: Path,
+    gguf: Path | None,
+    *,
+    metrics: Metrics | None = None,
+    documents: bool = True,
 ) -> Service:
     """The service alone, for one question in this process; raises DenizenError."""
     from denizen.retrieve import load_encoder
     from denizen.serve.backend import open_backend
     from denizen.serve.guard import Shield
     from denizen.serve.operations import redact
-    from denizen.serve.route import Auditor, Upstream
+    from denizen.serve.route import Auditor, Budget, Upstream
     from denizen.serve.service import Service
     from denizen.serve.traces import Tracer
     from denizen.tasks import suite_of
@@ -95,8 +106,10 @@ def build_service(
     suite = suite_of(config.data.families)
     _check_skills(config)
     upstream = Upstream.from_config(config.route)
+    if upstream is not None and metrics is None:
+        upstream.budget = Budget(1.0, 1)  # one question is no stream of which a share may leave
     with ExitStack() as opened:
-        index = open_sources(config, workspace)
+        index = open_sources(config, workspace) if documents else None
         if index is not None:
             opened.callback(index.close)
         embedder = LazyEncoder(load_encoder)
@@ -165,7 +178,7 @@ def examined(config: Config, workspace: Path, gguf: Path) -> tuple[Any, Callable
             "traces": TraceConfig(store=False),
         }
     )
-    service, operations = build(alone, workspace, gguf)
+    service, operations = build(alone, workspace, gguf, documents=False)
     app = create_server(
         service, operations, name=service.names.release, version=__version__, settings=serve
     )

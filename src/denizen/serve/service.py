@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -19,10 +20,10 @@ from denizen.project.config import Config
 from denizen.project.errors import DenizenError
 from denizen.serve.answering import wording
 from denizen.serve.answering.analyst import Analyst
-from denizen.serve.answering.conversation import everything
 from denizen.serve.answering.direct import Direct
 from denizen.serve.answering.escalating import Audits
 from denizen.serve.answering.formats import check_format
+from denizen.serve.answering.guarding import guarded
 from denizen.serve.answering.naming import EMBEDDER, Named, Names, is_direct
 from denizen.serve.answering.ports import (
     Asking,
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
 
 MOST_CHOICES = 16
 MOST_TEXTS = 2048
-_BLOCKED = "moderation:"
 _WARMING = "Is a position from 2,000 to 3,000 in range at 2,500?"
 _log = logging.getLogger("denizen.serve")
 
@@ -132,8 +132,11 @@ class Service:
             fault = error
             raise
         except Exception as error:
-            # Its text may hold what a user wrote: the class alone is told.
-            _log.error("a request failed: %s", type(error).__name__, exc_info=error)
+            # Its text may hold what a user wrote: the class and the place alone are told.
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            _log.error(
+                "a request failed: %s at %s:%s", type(error).__name__, last.filename, last.lineno
+            )
             fault = Fault(
                 500, "the server failed on this request", kind="server_error", code="internal"
             )
@@ -151,9 +154,9 @@ class Service:
             budget.credit()
         self.parts.shield.logprobs(request, visit.caller)
         if is_direct(request, named, self.parts.suite):
-            # Beside the guard, which takes as long as a short prompt is read: nothing leaves
-            # before it has spoken.
-            guard = asyncio.create_task(within(until, self._guarded(request, visit, trace)))
+            guard = asyncio.create_task(within(until, guarded(self.parts, request, visit, trace)))
+            if not self._beside(request):
+                await guard
             direct = self._direct.answer(request, named, until, trace)
             try:
                 async with aclosing(direct) as pieces:
@@ -168,13 +171,22 @@ class Service:
                 raise
             finally:
                 guard.cancel()
+                await asyncio.gather(guard, return_exceptions=True)
             return
-        flags = await within(until, self._guarded(request, visit, trace))
+        flags = await within(until, guarded(self.parts, request, visit, trace))
         reply = await within(until, self._analyst.answer(request, named, visit, flags, trace))
         for word in wording.pieces(reply.text):
             yield Piece(text=word)
         yield Piece(finish=reply.finish, usage=reply.outcome.usage)
         yield reply.outcome
+
+    def _beside(self, request: Request) -> bool:
+        """Whether the model may begin while the guard still reads: no piece leaves before it spoke.
+
+        Not where the prompt itself would leave, and not for what is written out before it is sent.
+        """
+        streamed = request.format.kind == "text" and request.logprobs is None
+        return streamed and self.parts.config.serve.backend == "llama.cpp"
 
     def _validated(self, request: Request) -> Named:
         """What a request must be before anything is done for it; raises Fault."""
@@ -193,27 +205,6 @@ class Service:
         check_format(request.format)
         self.parts.shield.tools(request)
         return named
-
-    async def _guarded(self, request: Request, visit: Visit, trace: Recorded) -> tuple[str, ...]:
-        """Flags of the input; raises Fault for what is blocked."""
-        shield, text = self.parts.shield, everything(request)
-        with trace.span("guard"):
-            try:
-                suspicion = await asyncio.to_thread(shield.check_input, request)
-            except Fault as fault:
-                self.parts.told.guarded((fault.code or "blocked",))
-                raise
-            alarm = await asyncio.to_thread(shield.watch, visit.caller, _question(request))
-            judged = await shield.moderate(text)
-        self.parts.told.guarded((*suspicion.flags, *alarm, *judged))
-        if blocked := [flag for flag in judged if flag.startswith(_BLOCKED)]:
-            raise Fault(
-                400,
-                f"the request is refused by moderation ({', '.join(blocked)[:200]})",
-                code="content_policy_violation",
-                param="messages",
-            )
-        return (*suspicion.flags, *alarm, *judged)
 
     async def embed(
         self, model: str, texts: tuple[str, ...], visit: Visit
@@ -292,9 +283,3 @@ class Service:
         if self.parts.index is not None:
             self.parts.index.close()
         await asyncio.to_thread(self.parts.tracer.close)
-
-
-def _question(request: Request) -> str:
-    """The last thing a user wrote, for the watch over what is asked."""
-    users = [turn.content for turn in request.turns if turn.role == "user"]
-    return users[-1] if users else request.text or ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.serve.answering.answering_sample import (
@@ -171,6 +172,27 @@ def test_tool_calls_of_the_client_pass_through() -> None:
     assert pieces[-1].finish == "tool_calls" and outcome.usage == Usage(3, 4)
     _, _, pieces = said(Service(ToolBackend("x"), CORE), ask("q", tools=tools, format=ASKED))
     assert [c.name for p in pieces for c in p.tool_calls] == ["f"]
+
+
+class PayingBackend(FakeBackend):
+    """Calls a tool with an address of its own making."""
+
+    async def stream(self, request: Request, adapter: str = "") -> AsyncIterator[Piece]:
+        arguments = json.dumps({"to": "0x" + "ab" * 20, "by": ["0x" + "12" * 20], "wei": 5})
+        yield Piece(0, "", (ToolCall("c1", "pay", arguments),))
+        yield Piece(0, finish="tool_calls", usage=Usage(3, 4))
+
+
+@pytest.mark.parametrize("changes", [{}, {"format": ASKED}], ids=["streamed", "whole"])
+def test_an_invented_address_never_leaves_in_a_tool_call(changes: dict[str, Any]) -> None:
+    tools = ({"type": "function", "function": {"name": "pay"}},)
+    given = "0x" + "12" * 20
+    service = Service(PayingBackend("x"), CORE, shield=Shield(ShieldConfig(injection="off")))
+    _, outcome, pieces = said(service, ask(f"pay {given}", tools=tools, **changes))
+    (call,) = [c for p in pieces for c in p.tool_calls]
+    found = json.loads(call.arguments)
+    assert found["by"] == [given] and found["wei"] == 5 and "abab" not in call.arguments
+    assert outcome.flags
 
 
 def test_hidden_words_of_json_are_hidden() -> None:

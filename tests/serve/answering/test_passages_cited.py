@@ -8,9 +8,11 @@ import pytest
 from tests.retrieve.retrieve_sample import EIP, GUIDE, filled
 from tests.serve.answering.answering_sample import FakeBackend, ask, said
 
+from denizen.project.errors import WorkspaceError
 from denizen.retrieve import Index
 from denizen.retrieve.answerable import FEATURES, Answerability
 from denizen.serve.answering.passages import CHANGED, NOT_FOUND, NOT_IN, borne, look_up
+from denizen.serve.exchange import Fault
 from denizen.serve.service import Service
 from denizen.tasks import suite_of
 
@@ -145,3 +147,15 @@ def test_a_larger_model_phrases_and_a_wrong_phrase_is_dropped(index: Index) -> N
     bad = FakeBackend(f"It is 7% [{right}].", parameters=2_000_000_000)
     text, outcome, _ = said(Service(bad, CORE, index=index), ask(PREMIUM))
     assert "7%" not in text and text.startswith("The premium is 0.05%") and outcome.citations
+
+
+def test_documents_that_cannot_be_searched_are_a_503(index: Index) -> None:
+    """Neither a bug of ours nor "not in the sources": the store is away, or an ingest goes on."""
+
+    def away() -> None:
+        raise WorkspaceError("the database does not answer", where="a secret place", fix="wait")
+
+    index.snapshot = away  # type: ignore[method-assign, assignment]
+    with pytest.raises(Fault, match="cannot be searched") as caught:
+        said(Service(FakeBackend("x"), CORE, index=index), ask(PREMIUM))
+    assert caught.value.status == 503 and "database" not in caught.value.message

@@ -158,13 +158,15 @@ def test_redaction_can_be_off() -> None:
 
 
 def test_a_value_with_quotes_does_not_break_the_json_that_returns() -> None:
-    name = 'vitalik.eth'
+    name = "vitalik.eth"
     wire = Wire(reply('{"risk": "a \\"quote\\" of [ENS_1]"}'))
     found = wire.ask(asked(f"who is {name}?", format=Format("json_object")))
     assert json.loads(found.text) == {"risk": f'a "quote" of {name}'}
 
 
-@pytest.mark.parametrize("text", ["[ADDRESS_1] is a word of mine", "see [ADDRESS_2] and [ADDRESS_1]"])
+@pytest.mark.parametrize(
+    "text", ["[ADDRESS_1] is a word of mine", "see [ADDRESS_2] and [ADDRESS_1]"]
+)
 def test_placeholders_never_occur_in_the_request(text: str) -> None:
     mask = Mask(f"{text} {ADDRESS}")
     hidden = mask.hide(f"{text} {ADDRESS}")

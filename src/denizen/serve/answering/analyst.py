@@ -9,10 +9,12 @@ engine evaluates, and the router decides whether that may be said.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from denizen.project.errors import DenizenError
 from denizen.serve.answering import wording
 from denizen.serve.answering.claims import UNVERIFIED, unverified
 from denizen.serve.answering.composing import Exact
@@ -40,6 +42,7 @@ from denizen.serve.exchange import Fault, Outcome, Request, Usage, Visit
 LOW = "low confidence"
 STRANGE = "out of domain"
 NOTHING = Usage()
+_log = logging.getLogger("denizen.serve")
 # Characters of a conversation from which reading it takes more than some milliseconds.
 LARGE = 20_000
 A = TypeVar("A")
@@ -109,7 +112,19 @@ class Analyst:
         assert self._parts.index is not None
         count = self._parts.config.serve.passages
         with turn.trace.span("retrieve", top_k=count) as stage:
-            found = await asyncio.to_thread(look_up, self._parts.index, turn.talk.question, count)
+            try:
+                question = turn.talk.question
+                found = await asyncio.to_thread(look_up, self._parts.index, question, count)
+            except DenizenError as error:
+                # A store that is away, an ingest that goes on; its words may name our machines.
+                _log.warning("the documents cannot be searched: %s", error.what)
+                raise Fault(
+                    503,
+                    "the documents cannot be searched just now",
+                    kind="server_error",
+                    code="sources_unavailable",
+                    retry_after=5.0,
+                ) from error
             if stage is not None:
                 stage.set(documents=[cited.document for cited in found.citations])
             return found

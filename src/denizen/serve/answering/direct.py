@@ -9,9 +9,11 @@ The bare model and raw text are guarded, but their figures are their own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from denizen.models.chat import SYSTEM
 from denizen.serve.answering.claims import UNVERIFIED, Claims, unverified
@@ -22,7 +24,17 @@ from denizen.serve.answering.naming import Named
 from denizen.serve.answering.ports import Parts, Recorded, Watching
 from denizen.serve.answering.timing import bounded
 from denizen.serve.answering.turning import total
-from denizen.serve.exchange import Fault, Finish, Format, Outcome, Piece, Request, Turn, Usage
+from denizen.serve.exchange import (
+    Fault,
+    Finish,
+    Format,
+    Outcome,
+    Piece,
+    Request,
+    ToolCall,
+    Turn,
+    Usage,
+)
 
 DRAFT = "Think in short steps of at most five words each, then give the answer."
 NOT_MET = "schema not met"
@@ -74,7 +86,7 @@ class Direct:
                     text += self._let_out(choice, None)
                     made.take(choice)
                 if text or piece.tool_calls or piece.finish or piece.usage:
-                    yield replace(piece, text=text)
+                    yield replace(piece, text=text, tool_calls=self._checked(made, piece))
 
     async def _whole(self, made: _Made, until: float) -> AsyncGenerator[Piece, None]:
         """Every choice is written out, checked, and mended once before anything is sent."""
@@ -111,12 +123,39 @@ class Direct:
             text, made.flags = checked.text, [*made.flags, *checked.flags]
         made.take(choice)
         if text == choice.raw:
-            return [replace(piece, index=index, usage=None) for piece in choice.pieces]
+            return [
+                replace(piece, index=index, usage=None, tool_calls=self._checked(made, piece))
+                for piece in choice.pieces
+            ]
         if made.request.logprobs is not None:
             made.flags.append(WITHHELD)
-        calls = tuple(call for piece in choice.pieces for call in piece.tool_calls)
+        calls = tuple(call for piece in choice.pieces for call in self._checked(made, piece))
         finish: Finish = next((p.finish for p in reversed(choice.pieces) if p.finish), "stop")
         return [Piece(index, text, calls, (), finish)]
+
+    def _checked(self, made: _Made, piece: Piece) -> tuple[ToolCall, ...]:
+        """The piece's tool calls, each string of their arguments held to the output's rules."""
+        return tuple(
+            replace(call, arguments=self._arguments(made, call.arguments))
+            for call in piece.tool_calls
+        )
+
+    def _arguments(self, made: _Made, text: str) -> str:
+        def held(value: Any) -> Any:
+            if isinstance(value, str):
+                checked = self._parts.shield.check_output(value, made.known)
+                made.flags += checked.flags
+                return checked.text
+            if isinstance(value, list):
+                return [held(inner) for inner in value]
+            return {k: held(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+        try:
+            given = json.loads(text)
+            found = held(given)
+        except (ValueError, RecursionError):
+            return self._parts.shield.check_output(text, made.known).text
+        return text if found == given else json.dumps(found, ensure_ascii=False)
 
     async def _written(
         self, made: _Made, request: Request, until: float
