@@ -12,18 +12,27 @@ import pytest
 from mainline_sample import register
 
 from denizen.cli.app import main
-from denizen.data import to_row, write_jsonl
+from denizen.data import check_leaks, load_holdout, to_row, write_jsonl
 from denizen.evaluate.integrity import freeze_exam
 from denizen.evaluate.judge import JudgeError
-from denizen.evaluate.suites import Case
+from denizen.evaluate.suites import BEHAVIOURS, Case, take
 from denizen.improve import STAGES, bakeoff
 from denizen.improve.asking import _key
 from denizen.improve.auditing import Auditing
 from denizen.improve.bakeoff import run_bakeoff
+from denizen.improve.examining import _parts
 from denizen.improve.judging import Judging
 from denizen.improve.mainline import MainLine
 from denizen.improve.scoring import Scoring
-from denizen.project import ArtefactError, Config, ConfigError, Store, Workspace, content_hash
+from denizen.project import (
+    ArtefactError,
+    Config,
+    ConfigError,
+    LeakError,
+    Store,
+    Workspace,
+    content_hash,
+)
 from denizen.project.config import parse_config
 from denizen.project.errors import WorkspaceError
 from denizen.tasks import FAMILIES, offers, suite_of, verify
@@ -79,7 +88,7 @@ def test_rows_checked_against_another_exam_are_not_judged_by_this_one(place: Wor
     same = MainLine(place, parse_config(SETTINGS), quiet=True, candidate=gguf.hash)
     same.go("model")
     assert "data" in same.done
-    other = changed("data", families="mechanics, v2_quote")
+    other = changed("data", families="mechanics,v2_quote")
     line = MainLine(place, other, quiet=True, candidate=gguf.hash)
     with pytest.raises(ArtefactError, match="checked against another exam"):
         line.go("model")
@@ -239,12 +248,21 @@ def test_bad_input_of_the_verbs_is_one_line(
     assert code == 2 and said in told[-1] and told[-1].startswith("error: ")
 
 
+def apart(item: Any) -> bool:
+    """Whether the carried exam has nothing like it, and its gold answer is right."""
+    try:
+        check_leaks([to_row(item, "s")], load_holdout())
+    except LeakError:
+        return False
+    return bool(verify(item, item.answer).ok)
+
+
 def test_a_scan_knows_an_exam_of_your_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     family = FAMILIES["v2_quote"]
     drawn = (family.generate(seed, "dev") for seed in range(200))
-    item = next(i for i in drawn if verify(i, i.answer).ok and offers(i, family.schema))
+    item = next(i for i in drawn if offers(i, family.schema) and apart(i))
     asked = tmp_path / "mine.jsonl"
     asked.write_text(json.dumps({"prompt": item.prompt, "gold": item.gold}) + "\n")
     freeze_exam(asked, tmp_path / "exam.jsonl", suite_of("core"))
@@ -255,3 +273,20 @@ def test_a_scan_knows_an_exam_of_your_own(
     config.write_text(f"evaluate: {{holdout: {tmp_path / 'exam.jsonl'}}}\n")
     assert main(["data", "scan", str(rows), "--config", str(config)]) == 2
     assert "the same question" in capsys.readouterr().err
+
+
+def test_part_of_the_audit_suite_is_whole_pairs() -> None:
+    whole = BEHAVIOURS["audit"]
+    for n, pairs in ((1, 1), (20, 10), (len(whole.cases), len(whole.cases) // 2)):
+        sides = [case.facts["pair"] for case in take(whole, n).cases]
+        assert len(set(sides)) == pairs and len(sides) == 2 * pairs
+
+
+def test_what_a_suite_is_made_of_is_told_with_intervals() -> None:
+    said = [
+        SimpleNamespace(item_id=case.id, output="I do not know.")
+        for case in BEHAVIOURS["grounding"].cases[:12]
+    ]
+    found = _parts("grounding", said)  # type: ignore[arg-type]
+    assert "faithfulness" in found and all(0 <= p.low <= p.high <= 1 for p in found.values())
+    assert _parts("script", []) == {}

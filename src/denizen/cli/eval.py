@@ -166,21 +166,20 @@ def _harness(
         "harness": found.harness,
         "version": found.version,
         "folder": str(folder),
-        "figures": [f._asdict() if hasattr(f, "_asdict") else vars_of(f) for f in found.figures],
+        "figures": [figure._asdict() for figure in found.figures],
+        "without_interval": list(found.without_interval),
     }
-    emit(value, json, "\n".join(f"{f}" for f in map(_figure_line, found.figures)))
-
-
-def vars_of(value: Any) -> dict[str, Any]:
-    """A frozen dataclass as a dictionary."""
-    from dataclasses import asdict
-
-    return asdict(value)
+    lines = [_figure_line(figure) for figure in found.figures]
+    if found.without_interval:
+        lines.append(f"left out, told without an interval: {', '.join(found.without_interval)}")
+    emit(value, json, "\n".join(lines))
 
 
 def _figure_line(figure: Any) -> str:
-    span = "no interval" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
-    return f"{figure.task:<32}{figure.metric:<20}{figure.value:>8.3f}  {span}  n = {figure.n}"
+    span = f"{figure.low:.3f} to {figure.high:.3f}"
+    part = "  (part of the task)" if figure.limited else ""
+    value = f"{figure.metric:<20}{figure.value:>8.3f}"
+    return f"{figure.task:<32}{value}  {span}  n = {figure.n}{part}"
 
 
 def _examine(

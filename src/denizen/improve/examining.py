@@ -7,8 +7,8 @@ other questions.  Scores are stages, so a second call reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from denizen.evaluate import (
     Difference,
     McNemar,
     Proportion,
+    Score,
     SuiteResult,
     mcnemar,
     pair,
@@ -26,6 +27,9 @@ from denizen.evaluate import (
 from denizen.evaluate.general import GeneralItem
 from denizen.evaluate.stats import discordant
 from denizen.evaluate.suites import Behaviour
+from denizen.evaluate.suites.audit import audit_figures
+from denizen.evaluate.suites.grounding import grounding_figures
+from denizen.evaluate.suites.ranking import Estimate
 from denizen.improve.asking import Asked, Setting, ask_sets, ask_suite
 from denizen.improve.stages import Stages
 from denizen.models import checkpoint, ensure, find_model
@@ -38,7 +42,10 @@ PUBLIC = "public sets"
 
 @dataclass(frozen=True)
 class Examined:
-    """One suite's figures; `base`, `difference` and `test` where the base was asked too."""
+    """One suite's figures; `base`, `difference` and `test` where the base was asked too.
+
+    `parts` are what the suite's rate is made of: faithfulness, citations, sides of a pair.
+    """
 
     name: str
     rate: Proportion
@@ -46,11 +53,13 @@ class Examined:
     base: Proportion | None = None
     difference: Difference | None = None
     test: McNemar | None = None
+    parts: Mapping[str, Proportion | Estimate] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         value: dict[str, Any] = {"suite": self.name, **self.rate._asdict()}
         value["families"] = {name: rate._asdict() for name, rate in self.families.items()}
+        value["parts"] = {name: part._asdict() for name, part in self.parts.items()}
         if self.base is not None and self.difference is not None and self.test is not None:
             value["base"] = self.base._asdict()
             value["difference"] = self.difference._asdict()
@@ -67,6 +76,8 @@ class Examined:
                 f"; base {self.base.value:.1%}, {100 * gap.value:+.1f} points "
                 f"({100 * gap.low:+.1f} to {100 * gap.high:+.1f}), p = {self.test.p:.4f}"
             )
+        for name, part in self.parts.items():
+            text += f"\n  {name:<20}{part.value:>7.1%}  {part.low:.1%} to {part.high:.1%}"
         return text
 
 
@@ -101,7 +112,9 @@ def examine(
                 ask_suite(stages, f"{suite.name} of {system.name}", system, suite, setting)
                 for system in systems
             ]
-            found.append(_figures(suite.name, [suite.fold(read(stage)) for stage in asked]))
+            results = [read(stage) for stage in asked]
+            figures = _figures(suite.name, [suite.fold(result) for result in results])
+            found.append(replace(figures, parts=_parts(suite.name, results[0].scores)))
         if sets:
             asked = [
                 ask_sets(stages, f"{PUBLIC} of {system.name}", system, sets, setting)
@@ -110,6 +123,17 @@ def examine(
             found.append(_figures(PUBLIC, [read(stage) for stage in asked]))
         run.close("done")
     return found
+
+
+def _parts(name: str, scores: Sequence[Score]) -> dict[str, Proportion | Estimate]:
+    """The sub-scores of the suites that have some."""
+    if name == "grounding":
+        return dict(grounding_figures(scores))
+    if name != "audit":
+        return {}
+    found = audit_figures(scores)
+    sides = {"both sides": found.paired, "flagged": found.flagged, "cleared": found.cleared}
+    return {side: rate for side, rate in sides.items() if rate is not None}
 
 
 def _figures(name: str, results: Sequence[SuiteResult]) -> Examined:

@@ -125,7 +125,7 @@ def _quantisation(
     from denizen.evaluate import SuiteResult
 
     assert isinstance(merged, SuiteResult) and isinstance(shipped, SuiteResult)
-    before = line.stages.artefact(line.done["merge"], "merged").path / "model.safetensors"
+    before = line.stages.artefact(line.done["merge"], "merged").path.glob("*.safetensors")
     return Quantisation(
         line.config.export.quant.upper(),
         Rate.of(wilson(merged.passed, merged.n)),
@@ -133,7 +133,7 @@ def _quantisation(
         check.figure,
         check.low,
         line.config.export.quant_margin,
-        before.stat().st_size,
+        sum(shard.stat().st_size for shard in before),
         gguf.path.stat().st_size,
     )
 

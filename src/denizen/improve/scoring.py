@@ -85,8 +85,8 @@ class Scoring:
             ) from error
 
     def _own_tokenizer(self, release: Artefact) -> Path | None:
-        """The folder of the release's own template, if it stems from another base; a model that
-        asked under another base's template would lose by that alone.  Raises ArtefactError."""
+        """The folder of the release's own template if it stems from another base: asked under this
+        one's it would lose by that alone.  Raises ArtefactError."""
         merged = release.inputs.get("merged")
         known = next((a for a in self.line.store.all() if a.hash == merged), None)
         if known is not None and known.inputs.get("base") == self.line.files.hash:

@@ -76,6 +76,8 @@ def behaviours(names: Sequence[str] | None = None) -> tuple[Behaviour, ...]:
 def take(behaviour: Behaviour, n: int) -> Behaviour:
     """The suite with its first n cases, families in proportion; all of them if it has fewer.
 
+    Of a suite of pairs it is half as many pairs, each with both sides.
+
     Raises DataError for n < 1: a suite without items proves nothing.
     """
     if n < 1:
@@ -84,7 +86,11 @@ def take(behaviour: Behaviour, n: int) -> Behaviour:
             where="suites",
             fix="take at least 1, or leave the suite out",
         )
-    return replace(behaviour, cases=spread(behaviour.cases)[:n])
+    cases = spread(behaviour.cases)
+    if n < len(cases) and all("pair" in case.facts for case in cases):
+        pairs = list(dict.fromkeys(case.facts["pair"] for case in cases))[: max(1, n // 2)]
+        return replace(behaviour, cases=tuple(c for c in cases if c.facts["pair"] in pairs))
+    return replace(behaviour, cases=cases[:n])
 
 
 __all__ = [
