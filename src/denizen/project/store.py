@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,7 @@ class Run:
         for record in list_runs(self.store.workspace):
             for stage in record.stages:
                 if stage.key == key and self._intact(stage):
-                    again = StageRecord(**{**asdict(stage), "reused": True})
+                    again = replace(stage, reused=True)
                     self.record.stages.append(again)
                     self.save()
                     return again
@@ -299,4 +299,6 @@ def find_run(workspace: Workspace, prefix: str) -> RunRecord:
 
 def _save(workspace: Workspace, record: RunRecord) -> None:
     path = workspace.path("runs", record.id, "run.json")
-    atomic_write_text(path, json.dumps(asdict(record), indent=1))
+    # Not asdict: a record is written after every stage, and nothing needs a deep copy of it.
+    data = {**vars(record), "stages": [vars(stage) for stage in record.stages]}
+    atomic_write_text(path, json.dumps(data, indent=1))
