@@ -55,11 +55,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all systems are asked with: the tokenizer's folder, longest context, rows a batch."""
+    """What all systems are asked with: the tokenizer's folder, longest context, rows a batch,
+    and whether programs that they write may be run."""
 
     tokenizer: Path
     context: int
     batch: int
+    run_code: bool = False
 
 
 def ask_suite(
@@ -107,7 +109,7 @@ def ask_sets(
     sets: Mapping[str, Sequence[GeneralItem]],
     setting: Setting,
 ) -> StageRecord:
-    """The stage that puts public general sets to a system; programs are not run."""
+    """The stage that puts public general sets to a system."""
     inputs = {
         "model": system.hash,
         "items": content_hash({name: [i.id for i in items] for name, items in sets.items()}),
@@ -125,6 +127,7 @@ def ask_sets(
                 system=system.name,
                 artefact=system.hash,
                 chat=lambda text: render_prompt(tokenizer, conversation(text)),
+                run_code=setting.run_code,
                 partial=partial,
                 progress=lambda done, _: bar.update(done),
             )

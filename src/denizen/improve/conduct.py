@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from denizen.evaluate import SuiteResult, read_scores
 from denizen.evaluate.gate import BehaviourScores
 from denizen.evaluate.general import GeneralItem, chosen_sets, read_sets
+from denizen.evaluate.integrity import canary_suite
 from denizen.evaluate.suites import Behaviour, behaviours, memorisation_suite, take
 from denizen.improve.asking import Asked, Setting, ask_sets, ask_suite
 from denizen.improve.lessons import questions, recall
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 PUBLIC = "public sets"
 # The suite that is made of the training rows themselves.
 REMEMBERED = "memorisation"
+# The suite that begins the exam's canary and looks whether the model goes on.
+PROBED = "canary"
 
 
 def suites_of(names: str, count: int) -> tuple[Behaviour, ...]:
     """The suites that `evaluate.suites` names, `count` cases each at most; raises DataError."""
     listed = _listed(names)
-    known = [name for name in listed if name != REMEMBERED]
+    known = [name for name in listed if name not in (REMEMBERED, PROBED)]
     chosen = behaviours(None if listed == ["all"] else known)
     return tuple(take(suite, count) for suite in chosen)
 
@@ -41,11 +44,12 @@ def _listed(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def sets_of(place: str, count: int) -> dict[str, tuple[GeneralItem, ...]]:
-    """The public sets that `evaluate.public_sets` names, without those that run programs."""
+def sets_of(place: str, count: int, run_code: bool = False) -> dict[str, tuple[GeneralItem, ...]]:
+    """The public sets that `evaluate.public_sets` names; programs are run only if allowed."""
     if not place:
         return {}
-    return read_sets(chosen_sets(), "hub" if place == "hub" else Path(place), limit=count)
+    chosen = chosen_sets(run_code=run_code)
+    return read_sets(chosen, "hub" if place == "hub" else Path(place), limit=count)
 
 
 class Conduct:
@@ -57,16 +61,20 @@ class Conduct:
         # Named wrongly, they are refused here, before anything is made.
         self.suites = suites_of(evaluate.suites, evaluate.suite_cases)
         self._of_rows = bool({"all", REMEMBERED} & set(_listed(evaluate.suites)))
+        self._of_exam = bool({"all", PROBED} & set(_listed(evaluate.suites)))
         self.sets: Mapping[str, Sequence[GeneralItem]] = sets_of(
-            evaluate.public_sets, evaluate.public_items
+            evaluate.public_sets, evaluate.public_items, evaluate.run_code
         )
 
     def ask(self) -> StageRecord:
         """Every suite and set of every system."""
         line, systems = self.line, self._systems()
-        setting = Setting(line.base, line.config.export.context, line.config.evaluate.batch)
+        evaluate = line.config.evaluate
+        setting = Setting(line.base, line.config.export.context, evaluate.batch, evaluate.run_code)
         if self._of_rows:
             self.suites = (*self.suites, self._remembered())
+        if self._of_exam:
+            self.suites = (*self.suites, canary_suite(line.canaries))
         for suite in self.suites:
             for name, system in systems.items():
                 if name == "base" and suite.rule != "noninferior":

@@ -97,7 +97,8 @@ def examine(
     systems = [Asked(gguf.name, gguf, sha256_file(gguf))]
     if base:
         systems.append(Asked(config.model.base, files.gguf or checkpoint(files), files.hash))
-    setting = Setting(checkpoint(files), config.export.context, config.evaluate.batch)
+    evaluate = config.evaluate
+    setting = Setting(checkpoint(files), config.export.context, evaluate.batch, evaluate.run_code)
     store = Store(workspace)
     with workspace.locked():
         run = Run.start(store, "denizen eval", config.model_dump(mode="json"), facts())

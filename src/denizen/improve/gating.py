@@ -9,16 +9,26 @@ to the behaviour suites and the general questions.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from denizen.data.holdout import PARTS
 from denizen.evaluate import GateVerdict, gate, general_suite
 from denizen.evaluate.gate import BehaviourScores
+from denizen.evaluate.integrity import exam_of
 from denizen.evaluate.looks import Look, LookLedger
 from denizen.evaluate.spending import Schedule
 from denizen.models import SYSTEM
-from denizen.project import Bar, ConfigError, content_hash, source_hash
+from denizen.project import (
+    Bar,
+    Config,
+    ConfigError,
+    Workspace,
+    content_hash,
+    source_hash,
+)
 from denizen.project.store import StageRecord
+from denizen.tasks import Item, suite_of
 
 if TYPE_CHECKING:
     from denizen.improve.mainline import MainLine
@@ -53,9 +63,7 @@ class Gating:
     @property
     def exam_hash(self) -> str:
         """The whole frozen exam: a sample of it, or some of its families, is a look at it."""
-        if not self.line.config.evaluate.holdout:
-            return content_hash([sha256 for _, sha256 in PARTS.values()])
-        return content_hash([item.to_json() for item in self.line.holdout])
+        return exam_key(self.line.config, self.line.holdout)
 
     def look(self) -> StageRecord:
         """Count the look, then score what is to ship; dev items are looked at freely."""
@@ -161,3 +169,22 @@ class Gating:
                 except ValueError:
                     continue  # damaged: the store says so when it is used
         return found
+
+
+def exam_key(config: Config, items: Sequence[Item]) -> str:
+    """What the looks at an exam are counted under: all of it, whatever part is asked."""
+    if not config.evaluate.holdout:
+        return content_hash([sha256 for _, sha256 in PARTS.values()])
+    return content_hash([item.to_json() for item in items])
+
+
+def count_look(workspace: Workspace, config: Config, candidate: str, *, scoring: str) -> Look:
+    """Count a look that something else than the gate takes; raises LedgerError."""
+    evaluate = config.evaluate
+    items = exam_of(evaluate.holdout, suite_of(config.data.families)).items
+    return LookLedger(workspace.path("looks")).look(
+        exam_key(config, items),
+        candidate,
+        schedule=Schedule(evaluate.alpha, evaluate.looks or None),
+        scoring=scoring,
+    )

@@ -222,6 +222,9 @@ class EvaluateConfig(Section):
     public_sets: str = Field(
         "", description="folder of the public general sets, hub to fetch them, or empty"
     )
+    run_code: bool = Field(
+        False, description="also ask the public set of programs, and run them in a jail (HumanEval)"
+    )
     public_items: int = Field(25, ge=1, description="items of each public set, at most")
     public_margin: float = Field(
         0.05, gt=0, lt=1, description="accuracy on the public sets together that may be lost"
