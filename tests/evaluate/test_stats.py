@@ -200,3 +200,14 @@ def test_mcnemar_false_alarm_rate_under_the_null() -> None:
     for wins, losses, _ in rng.multinomial(60, [0.15, 0.15, 0.7], size=2000):
         alarms += mcnemar(int(wins), int(losses)).p <= 0.05
     assert alarms / 2000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_power_counts_the_templates() -> None:
+    from denizen.evaluate import design_effect_of, power_statement
+
+    alone = [f"t{n}" for n in range(600)]
+    twos = [f"t{n // 2}" for n in range(600)]
+    assert design_effect_of(alone) == 1 and design_effect_of(twos) == pytest.approx(1.6)
+    plain = power_statement(600)
+    told = power_statement(600, design_effect=design_effect_of(twos))
+    assert told.detectable > plain.detectable and "worth 375" in told.sentence

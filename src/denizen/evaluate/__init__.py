@@ -16,6 +16,8 @@ from denizen.evaluate.forgetting import (
 from denizen.evaluate.gate import Check, GateVerdict, Status, gate
 from denizen.evaluate.margin import NonInferiority, noninferiority, score_bounds
 from denizen.evaluate.power import (
+    PowerStatement,
+    design_effect_of,
     detectable_difference,
     n_for_difference,
     n_for_noninferiority,
@@ -56,6 +58,7 @@ __all__ = [
     "NonInferiority",
     "Output",
     "PairingError",
+    "PowerStatement",
     "Proportion",
     "Question",
     "ReportData",
@@ -65,6 +68,7 @@ __all__ = [
     "SuiteResult",
     "closing_lines",
     "compare_general",
+    "design_effect_of",
     "detectable_difference",
     "family_rows",
     "gate",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from denizen.evaluate import GateVerdict, power_statement
+from denizen.evaluate import GateVerdict
 from denizen.evaluate.general import compare_sets
 from denizen.evaluate.report import (
     IntegrityCheck,
@@ -89,7 +89,7 @@ def looks(line: MainLine, verdict: GateVerdict) -> Looks | None:
 
 def power(line: MainLine, verdict: GateVerdict) -> PowerStatement:
     """What this sample could have detected, at the level the look was given."""
-    told = power_statement(len(line.sample), alpha=verdict.alpha)
+    told = line.power(verdict.alpha)
     return PowerStatement(told.n, told.detectable, told.alpha, told.power, told.discordance)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from denizen import __version__
 from denizen.data import stratified
 from denizen.data.build import draw_items
-from denizen.evaluate import GateVerdict, power_statement
+from denizen.evaluate import GateVerdict, PowerStatement, design_effect_of, power_statement
 from denizen.evaluate.integrity import exam_of
 from denizen.export import CardFacts, merge_adapter, model_card
 from denizen.improve.auditing import Auditing
@@ -151,7 +151,7 @@ class MainLine:
         }
         try:
             if self.exam == "holdout" and STAGES.index(until) >= STAGES.index("base score"):
-                self.say(power_statement(len(self.sample), alpha=self.gating.level()).sentence)
+                self.say(self.power(self.gating.level()).sentence)
             for name in STAGES:
                 if self._candidate is not None and name in MADE_BY:
                     continue
@@ -169,6 +169,11 @@ class MainLine:
         outcome = self._outcome() if until == "gate" else None
         self.run.close("done")
         return outcome
+
+    def power(self, alpha: float) -> PowerStatement:
+        """What this sample can show at a level, its templates counted."""
+        effect = design_effect_of(item.cluster for item in self.sample)
+        return power_statement(len(self.sample), alpha=alpha, design_effect=effect)
 
     # -- stages ---------------------------------------------------------------------------------
 
