@@ -40,7 +40,7 @@ def test_a_suite_and_a_set_with_the_base_beside_them(
     from denizen.improve import conduct
 
     register(tmp_path / "cache", tiny, monkeypatch, "tiny")
-    monkeypatch.setattr(conduct, "chosen_sets", lambda: (SETS["arc_easy"],))
+    monkeypatch.setattr(conduct, "chosen_sets", lambda **_: (SETS["arc_easy"],))
     gguf = tmp_path / "tiny.gguf"
     write_gguf(tiny, gguf, quant="q8_0", name="tiny")
     place, config = Workspace.open(tmp_path / "w"), parse_config(SETTINGS)
@@ -58,12 +58,17 @@ def test_a_suite_and_a_set_with_the_base_beside_them(
     assert alone.base is None and "base" not in alone.line()
 
 
-def judging(**figures: Any) -> Judging:
+def judging(folder: Path, **figures: Any) -> Judging:
+    """A judge whose figures lie in a file of the store; the run's record says something else."""
     known = {"model": "judge", "unjudged": 0, "n": 100, "kappa": [0.8, 0.7, 0.9], "labels": 60}
     found = object.__new__(Judging)
-    stage = SimpleNamespace(figures={**known, **figures} if figures else {})
+    (folder / "judged.json").write_text(json.dumps({**known, **figures}), "utf-8")
+    better = {**known, "wins": 100, "losses": 0}
+    stage = SimpleNamespace(figures=better, outputs={"judged": "hash"} if figures else {})
     config = SimpleNamespace(judge=SimpleNamespace(margin=0.10))
-    found.line = SimpleNamespace(done={"judge": stage}, config=config)  # type: ignore[assignment]
+    stages = SimpleNamespace(artefact=lambda *_: SimpleNamespace(path=folder / "judged.json"))
+    line = SimpleNamespace(done={"judge": stage}, config=config, stages=stages)
+    found.line = line  # type: ignore[assignment]
     return found
 
 
@@ -76,14 +81,16 @@ def judging(**figures: Any) -> Judging:
         ({"wins": 90, "losses": 0, "unjudged": 1}, Status.INCONCLUSIVE),
     ],
 )
-def test_the_judge_counts_as_one_check(figures: dict[str, int], status: Status) -> None:
-    (check,) = judging(**figures).checks()
+def test_the_judge_counts_as_one_check(
+    tmp_path: Path, figures: dict[str, int], status: Status
+) -> None:
+    (check,) = judging(tmp_path, **figures).checks()
     assert (check.name, check.status, check.n) == ("judge", status, 100)
 
 
-def test_without_a_judge_there_is_no_check() -> None:
-    assert judging().checks() == [] and judging().row() is None
-    assert judging(wins=1, losses=0).row() is not None
+def test_without_a_judge_there_is_no_check(tmp_path: Path) -> None:
+    assert judging(tmp_path).checks() == [] and judging(tmp_path).row() is None
+    assert judging(tmp_path, wins=1, losses=0).row() is not None
 
 
 @pytest.mark.parametrize(

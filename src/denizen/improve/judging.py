@@ -118,8 +118,13 @@ class Judging:
         return JudgeRow(figures["model"], value, low, high, figures["labels"], "PASS")
 
     def _figures(self) -> dict[str, Any] | None:
+        """What was judged, from the hashed file and not from the run's record."""
         stage = self.line.done.get("judge")
-        return stage.figures if stage is not None and stage.figures else None
+        if stage is None or "judged" not in stage.outputs:
+            return None
+        path = self.line.stages.artefact(stage, "judged").path
+        figures: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return figures
 
     def _compare(self, bar: Bar) -> dict[str, Any]:
         line = self.line
