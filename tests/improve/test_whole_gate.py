@@ -60,7 +60,7 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 def settings(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Config:
 
     sets = public_sets(tmp_path_factory.mktemp("public") / "sets")
-    patch.setattr(conduct, "chosen_sets", lambda: (SETS["arc_easy"],))
+    patch.setattr(conduct, "chosen_sets", lambda **_: (SETS["arc_easy"],))
     patch.setattr(auditing, "run_audits", partial(run_audits, audits=QUICK))
     return parse_config(WHOLE.replace("SETS", str(sets)))
 
