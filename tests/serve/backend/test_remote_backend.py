@@ -293,6 +293,6 @@ def test_an_id_and_a_name_said_with_every_piece_are_one() -> None:
         return delta(tool_calls=[call])
 
     parts = (piece('{"a"'), piece(": 1"), piece("}"), delta(finish="tool_calls"))
-    found, _ = asyncio.run(answered(stream(*parts), ask("?")))
+    found, _ = asyncio.run(answered(lambda _: stream(*parts), ask("?")))
     (call,) = found[-1].tool_calls
     assert (call.id, call.name, call.arguments) == ("c1", "price", '{"a": 1}')
