@@ -200,3 +200,16 @@ def test_an_artefact_that_changed_since_it_was_read_is_read_again(tmp_path: Path
     made.path.write_text("two")
     with pytest.raises(ArtefactError, match="note is corrupt"):
         store.get(made.hash)
+
+
+def test_a_lock_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    from denizen.project.locking import exclusive
+
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(WorkspaceError, match="cannot keep keys here"),
+        exclusive(tmp_path / "file" / "lock", "keys"),
+    ):
+        pass
+    with exclusive(tmp_path / "new" / "lock", "keys"):
+        assert (tmp_path / "new" / "lock").exists()

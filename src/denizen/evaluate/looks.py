@@ -11,8 +11,7 @@ Whoever rewrites both files together leaves no trace in them; that is what witne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any
 
 from denizen.evaluate.spending import Schedule
 from denizen.project.atomic import atomic_write_text
-from denizen.project.errors import DenizenError, WorkspaceError, from_os_error
+from denizen.project.errors import DenizenError
 from denizen.project.hashing import content_hash
+from denizen.project.locking import exclusive
 
 _START = "0" * 64
 
@@ -97,7 +97,7 @@ class LookLedger:
                 where=str(self.path),
                 fix="freeze the holdout and pass the hash of the file that is judged",
             )
-        with self._locked():
+        with exclusive(self._lock, "the ledger of looks"):
             entries = self._read(witnesses)
             mine = [entry for entry in entries if entry.holdout == holdout]
             self._same_schedule(mine, schedule)
@@ -127,7 +127,7 @@ class LookLedger:
 
     def looks(self, holdout: str, witnesses: Iterable[str] = ()) -> tuple[Look, ...]:
         """Every look at a holdout so far, in order. Raises LedgerError when it was changed."""
-        with self._locked():
+        with exclusive(self._lock, "the ledger of looks"):
             entries = self._read(witnesses)
         return tuple(_look(e, repeated=True) for e in entries if e.holdout == holdout)
 
@@ -199,23 +199,6 @@ class LookLedger:
             where=str(self.path),
             fix="restore it from a backup, or freeze a new holdout",
         )
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        import fcntl
-
-        try:
-            self._lock.parent.mkdir(parents=True, exist_ok=True)
-            file = self._lock.open("a+")
-        except OSError as error:
-            raise from_os_error(error, self._lock) or WorkspaceError(
-                f"cannot keep the ledger of looks here, {error.strerror}",
-                where=str(self._lock.parent),
-                fix="choose another workspace",
-            ) from error
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _look(entry: _Entry, *, repeated: bool) -> Look:

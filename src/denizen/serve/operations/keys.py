@@ -14,15 +14,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from denizen.project.atomic import atomic_path
-from denizen.project.errors import DataError, WorkspaceError, from_os_error
+from denizen.project.errors import DataError, WorkspaceError
+from denizen.project.locking import exclusive
 from denizen.serve.operations.secret import digest, new_id, new_secret
 
 SCOPES = ("chat", "embeddings", "logprobs", "feedback", "metrics", "traces", "admin")
@@ -98,7 +97,7 @@ class KeyStore:
         if expires_days is not None and not 0 < expires_days <= 36_500:
             raise DataError("a key must live for a while", where=name, fix="give days above 0")
         now = datetime.now(UTC)
-        with self._locked():
+        with exclusive(self._lock, "keys"):
             keys = self.read()
             if any(k.name == name and k.state(now) == "active" for k in keys):
                 raise DataError(
@@ -127,7 +126,7 @@ class KeyStore:
     def revoke(self, which: str) -> Key:
         """Close a key for good, by id or by name; a running server sees it within a second."""
         now = datetime.now(UTC)
-        with self._locked():
+        with exclusive(self._lock, "keys"):
             keys = self.read()
             key = self._find(keys, which)
             if key.revoked:
@@ -141,7 +140,7 @@ class KeyStore:
         if not 0 <= overlap_hours <= 24 * 30:
             raise DataError("an overlap must be from 0 to 720 hours", fix="give fewer hours")
         now = datetime.now(UTC)
-        with self._locked():
+        with exclusive(self._lock, "keys"):
             keys = self.read()
             key = self._find(keys, which)
             if (state := key.state(now)) != "active":
@@ -239,23 +238,6 @@ class KeyStore:
 
     def _write(self, keys: tuple[Key, ...]) -> None:
         _write_private(self.path, json.dumps({"keys": [asdict(k) for k in keys]}, indent=1) + "\n")
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        import fcntl
-
-        try:
-            self._lock.parent.mkdir(parents=True, exist_ok=True)
-            file = self._lock.open("a+")
-        except OSError as error:
-            raise from_os_error(error, self._lock) or WorkspaceError(
-                f"cannot keep keys here, {error.strerror}",
-                where=str(self._lock.parent),
-                fix="choose another workspace",
-            ) from error
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _checked_name(name: str) -> str:

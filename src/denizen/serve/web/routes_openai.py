@@ -36,14 +36,7 @@ async def chat(arrival: Arrival) -> None:
     arrival.work("chat")
     body = await arrival.json(ChatBody)
     request = checked(arrival, chat_request(body))
-    options = body.stream_options
-    rendering = ChatAnswer(
-        request,
-        include_usage=bool(options and options.include_usage),
-        key=uuid.uuid4().hex,
-        created=int(arrival.started),
-    )
-    await converse(arrival, request, rendering, stream=bool(body.stream))
+    await _written(arrival, request, body, ChatAnswer)
 
 
 async def completions(arrival: Arrival) -> None:
@@ -51,8 +44,17 @@ async def completions(arrival: Arrival) -> None:
     arrival.work("chat")
     body = await arrival.json(CompletionBody)
     request = checked(arrival, completion_request(body))
+    await _written(arrival, request, body, CompletionAnswer)
+
+
+async def _written(
+    arrival: Arrival,
+    request: Request,
+    body: ChatBody | CompletionBody,
+    answer: type[ChatAnswer] | type[CompletionAnswer],
+) -> None:
     options = body.stream_options
-    rendering = CompletionAnswer(
+    rendering = answer(
         request,
         include_usage=bool(options and options.include_usage),
         key=uuid.uuid4().hex,
