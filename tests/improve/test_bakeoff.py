@@ -27,6 +27,7 @@ export: {quant: q8_0, context: 3072}
 
 def candidate(model: str, **figures: Any) -> Candidate:
     known = {"exact": 0.5, "foreign": 0, "asked": 10, "seconds_per_answer": 1.0, "peak_gib": 2.0}
+    known = {"open_licence": True, **known}
     return Candidate(model, "Apache-2.0", 1, **{**known, **figures})
 
 
@@ -37,10 +38,11 @@ def test_the_best_comes_first_and_failures_last() -> None:
             candidate("slow", seconds_per_answer=3.0),
             candidate("best", exact=0.8),
             candidate("chinese", exact=0.8, foreign=4),
+            candidate("terms", open_licence=False, seconds_per_answer=0.1),
             candidate("plain"),
         ]
     )
-    assert [c.model for c in found] == ["best", "plain", "slow", "chinese", "broken"]
+    assert [c.model for c in found] == ["best", "plain", "slow", "terms", "chinese", "broken"]
     text = table(found)
     assert text.index("best") < text.index("broken") and "Apache-2.0" in text
 

@@ -32,6 +32,7 @@ class Candidate:
     model: str
     licence: str
     parameters: int
+    open_licence: bool
     status: str = ""
     exact: float = 0.0
     low: float = 0.0
@@ -95,7 +96,8 @@ def _candidates(
             continue
         say(f"{entry.id}: training and judging on the dev split")
         seen = _apart(workspace, own)
-        candidate = Candidate(entry.id, entry.licence, entry.parameters, **seen)
+        about = (entry.id, entry.licence, entry.parameters, entry.open_licence)
+        candidate = Candidate(*about, **seen)
         if not candidate.error:
             text = json.dumps(asdict(candidate), indent=1)
             store.put_text(KIND, f"{entry.id}.json", text, inputs)
@@ -104,14 +106,16 @@ def _candidates(
 
 
 def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The best first: by exact answers, then by speed, memory and size; failures last.
+    """The best first: by exact answers, then licence, speed, memory and size; failures last.
 
     An answer in a foreign script weighs as a wrong one: it is the failure users see first.
     """
 
-    def key(c: Candidate) -> tuple[bool, float, float, float, float]:
+    def key(c: Candidate) -> tuple[bool, float, bool, float, float, float]:
         drift = c.foreign / c.asked if c.asked else 0.0
-        return (bool(c.error), drift - c.exact, c.seconds_per_answer, c.peak_gib, c.file_mb)
+        score = round(drift - c.exact, 3)
+        costs = (c.seconds_per_answer, c.peak_gib, c.file_mb)
+        return (bool(c.error), score, not c.open_licence, *costs)
 
     return sorted(candidates, key=key)
 
@@ -173,7 +177,7 @@ def table(candidates: Sequence[Candidate]) -> str:
     """The ranking as text, with the machine it holds for."""
     head = (
         f"{'':2} {'model':<28}{'exact':>7} {'95%':>11}{'base':>7}{'gain':>7}{'95%':>13}"
-        f"{'foreign':>9}{'train s':>9}{'s/answer':>10}{'GiB':>6}{'MB':>7}  licence"
+        f"{'general':>9}{'foreign':>9}{'train s':>9}{'s/answer':>10}{'GiB':>6}{'MB':>7}  licence"
     )
     rows = [head]
     for place, c in enumerate(candidates, 1):
@@ -184,7 +188,8 @@ def table(candidates: Sequence[Candidate]) -> str:
         gain = f"{100 * c.gain_low:+.0f} to {100 * c.gain_high:+.0f}"
         rows.append(
             f"{place:>2} {c.model:<28}{c.exact:>7.1%} {span:>11}"
-            f"{c.base:>7.1%}{100 * c.gain:>+7.1f}{gain:>13}{f'{c.foreign}/{c.asked}':>9}"
+            f"{c.base:>7.1%}{100 * c.gain:>+7.1f}{gain:>13}"
+            f"{100 * c.general_change:>+9.1f}{f'{c.foreign}/{c.asked}':>9}"
             f"{c.train_seconds:>9.0f}{c.seconds_per_answer:>10.2f}{c.peak_gib:>6.1f}"
             f"{c.file_mb:>7.0f}  {c.licence}"
         )

@@ -39,6 +39,11 @@ class ModelEntry:
     chat_template: str = ""
     end_of_turn: str = ""
 
+    @property
+    def open_licence(self) -> bool:
+        """Whether its licence asks for no more than attribution (no terms of use to pass on)."""
+        return self.licence in {"Apache-2.0", "MIT", "BSD-3-Clause"}
+
 
 _SMOLLM2 = ModelEntry(
     id="smollm2-135m-instruct",
