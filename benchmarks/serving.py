@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 from collections import defaultdict
@@ -60,7 +61,7 @@ def measure(
     """Both servers at every number of clients."""
     from denizen.project.hashing import sha256_file
 
-    gguf = gguf or shipped(workspace)
+    gguf, load = gguf or shipped(workspace), os.getloadavg()[0]
     place = workspace / "serving"
     settings = {"serve": {"parallel": PARALLEL}, "export": {"context": CONTEXT}}
     runs: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
@@ -86,6 +87,8 @@ def measure(
     return {
         "gguf": sha256_file(gguf),
         "settings": {"context": CONTEXT, "parallel": PARALLEL, "rounds": rounds},
+        # Of the minute before: on cores that others use neither server's figures mean anything.
+        "load_before": round(load, 2),
         "levels": levels,
         "worst": worst(levels),
         "resident_mib": {name: round(size / 2**20) for name, size in memory.items()},
@@ -95,11 +98,12 @@ def measure(
 
 def shipped(workspace: Path) -> Path:
     """The workspace's release, else the embedded base model."""
+    from denizen.improve import release_gguf
     from denizen.models import ensure, find_model
+    from denizen.project import Workspace
 
-    found = sorted(workspace.glob("artefacts/gguf-*/*.gguf"), key=lambda p: p.stat().st_mtime)
-    if found:
-        return found[-1]
+    if (workspace / "release.json").exists():
+        return release_gguf(Workspace(workspace))
     base = ensure(find_model("smollm2-135m-instruct"), say=lambda line: None).gguf
     assert base is not None
     return base

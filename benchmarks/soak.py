@@ -41,13 +41,18 @@ def measure(
     workspace: Path, minutes: float = MINUTES, gguf: Path | None = None, many: int = CLIENTS
 ) -> dict[str, Any]:
     """The whole soak."""
+    import httpx
+
     gguf = gguf or shipped(workspace)
     place = workspace / "soak"
     (place / "traces.sqlite").unlink(missing_ok=True)
     upstream = servers.free_port()
     with servers.denizen(gguf, place, settings(upstream)) as server:
         crowd, memory, outages = asyncio.run(_load(server, upstream, minutes * 60, many))
-        counted = scraped(server.address)
+        try:
+            counted = scraped(server.address)
+        except httpx.HTTPError:  # it died: the rest of the result says when
+            counted = {}
         process = server.process
     stored = trace_ids(place / "traces.sqlite")
     sent = {one.trace for one in crowd.seen}

@@ -17,7 +17,7 @@ def main() -> None:
     )
     names = [str(model.model) for model in client.list().models]
     print("models:", ", ".join(names))
-    question = " ".join(sys.argv[1:]) or "What is impermanent loss?"
+    question = " ".join(sys.argv[1:]) or "Does Uniswap v4 have hooks?"
     for part in client.chat(
         model=names[0], messages=[{"role": "user", "content": question}], stream=True
     ):

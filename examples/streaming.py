@@ -17,7 +17,7 @@ def main() -> None:
     stream = client.chat.completions.create(
         model=client.models.list().data[0].id,
         messages=[
-            {"role": "user", "content": " ".join(sys.argv[1:]) or "What is a health factor?"}
+            {"role": "user", "content": " ".join(sys.argv[1:]) or "Does Uniswap v4 have hooks?"}
         ],
         stream=True,
         stream_options={"include_usage": True},

@@ -108,6 +108,14 @@ def test_the_configuration_and_the_stack_are_of_one_mind() -> None:
     assert "analyst_report" in suite_of(CONFIG.data.families).names
 
 
+def test_no_bound_is_promised_where_no_router_can_be_calibrated() -> None:
+    # Only a GGUF tells margins; behind another server there is nothing to calibrate.
+    assert CONFIG.serve.backend == "openai"
+    readme = (DEPLOY / "README.md").read_text("utf-8")
+    assert "router: not calibrated" in readme and "no bound" in readme
+    assert "calibrate" not in (DEPLOY / "docker-compose.yml").read_text("utf-8")
+
+
 def test_prometheus_asks_who_is_there_for_figures_that_exist() -> None:
     asked = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["scrape_configs"]
     near = set(SERVICES["prometheus"]["networks"])

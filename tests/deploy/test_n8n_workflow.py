@@ -129,6 +129,11 @@ class TestRun:
             (json.dumps(REPORT), {"confidence": 0.2}, "confidence 0.2 is below 0.5"),
             (json.dumps(REPORT), {"flags": ["upstream failed: late"]}, "upstream failed: late"),
             (json.dumps(REPORT), {"origin": "abstained"}, "the server abstained"),
+            (
+                json.dumps(REPORT),
+                {"origin": "local", "skill": "analyst_report", "exact": False},
+                "the rules could not recompute the report",
+            ),
             ("no JSON", {}, "the answer is not an object of the schema"),
             ('"text"', {}, "the answer is not an object of the schema"),
             ('{"confidence": 1}', {}, "the answer lacks yield_assessment"),

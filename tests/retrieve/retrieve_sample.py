@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +125,21 @@ def filled(tmp_path: Path, encoder: WordEncoder | None = None) -> tuple[Index, I
     index = Index.open(tmp_path / "index", encoder or WordEncoder(), create=True)
     source = Folder(collection(tmp_path / "docs"), "docs", Stated(licence="MIT"))
     return index, ingest(index, [source])
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The address of a real server with pgvector, of its own; skips without pgserver."""
+    import pytest
+
+    pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+    pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL (pip install pgserver)")
+    # PostgreSQL does not run as root: pgserver then makes a user of its own, who must reach the
+    # folder, so it is not pytest's (which only its owner may enter).
+    folder = tempfile.mkdtemp(prefix="denizen-pg-")
+    server = pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)

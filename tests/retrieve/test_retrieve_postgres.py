@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.retrieve.retrieve_sample import GUIDE, POISONED, WordEncoder, collection, write
+from tests.retrieve.retrieve_sample import GUIDE, POISONED, WordEncoder, collection, postgres, write
 
 from denizen.project.errors import ArtefactError, WorkspaceError
 from denizen.retrieve import Folder, Index, PostgresStore, Settings, Stated, ingest, search
 
-pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
-pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL at hand (pip install pgserver)")
 pytestmark = pytest.mark.slow
 
 QUESTIONS = (
@@ -28,13 +24,8 @@ QUESTIONS = (
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    # PostgreSQL does not run as root: pgserver then makes a user of its own, who must reach the
-    # folder, so it is not pytest's (which only its owner may enter).
-    folder = tempfile.mkdtemp(prefix="denizen-pg-")
-    server = pgserver.get_server(folder, cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres() as address:
+        yield address
 
 
 @pytest.fixture
@@ -130,6 +121,9 @@ def test_refusals_are_one_line(pair: tuple[Index, Index], url: str, tmp_path: Pa
     with pytest.raises(WorkspaceError, match="cannot reach PostgreSQL") as error:
         PostgresStore("postgresql://nobody:secret@127.0.0.1:9/x")
     assert "secret" not in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(WorkspaceError, match="not an address of PostgreSQL") as error:
+        PostgresStore("postgrsql://nobody:secret@127.0.0.1:9/x")
+    assert "secret" not in str(error.value)
     other = PostgresStore(url, schema=schema)
     with (
         two.store.writing(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,9 +26,9 @@ from tests.serve.answering.answering_sample import (
 )
 
 from denizen.project import Config
-from denizen.serve.answering.analyst import LOW, STRANGE
 from denizen.serve.answering.claims import UNVERIFIED
 from denizen.serve.answering.conversation import read
+from denizen.serve.answering.escalating import LOW, STRANGE
 from denizen.serve.answering.naming import EMBEDDER
 from denizen.serve.answering.ports import Unchecked
 from denizen.serve.answering.report import REPORT_SCHEMA
@@ -42,6 +43,7 @@ from denizen.serve.exchange import (
     Usage,
     Visit,
 )
+from denizen.serve.metering import metered
 from denizen.serve.service import Service
 from denizen.tasks import evaluate, suite_of
 
@@ -490,6 +492,37 @@ def test_embeddings_feedback_readiness_and_closing() -> None:
     asyncio.run(run())
     assert len(tracer.recordings) == 5 and all(r.ends for r in tracer.recordings)
     assert refused(service, ask("q", EMBEDDER)).code == "model_not_supported"
+
+
+def test_embedding_ends_with_the_batch_in_hand_when_the_caller_leaves() -> None:
+    class Slow:
+        seen = 0
+
+        def embed(self, texts: Any) -> list[list[float]]:
+            self.seen += len(texts)
+            time.sleep(0.02)
+            return [[1.0]] * len(texts)
+
+        def count(self, texts: Any) -> list[int]:
+            return [3] * len(texts)
+
+    encoder = Slow()
+    service = Service(FakeBackend(ANSWER), CORE, encoder=encoder)
+
+    async def run() -> Usage:
+        with metered() as used:
+            work = asyncio.create_task(service.embed(EMBEDDER, ("a",) * 320, VISIT))
+            while encoder.seen < 32:
+                await asyncio.sleep(0.001)
+            work.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await work
+            await asyncio.sleep(0.1)
+            return used.usage
+
+    used = asyncio.run(run())
+    assert 32 <= encoder.seen <= 48
+    assert encoder.seen * 3 <= used.prompt_tokens <= 64 * 3
 
 
 def test_warming_asks_the_model_and_nobody_else() -> None:

@@ -187,6 +187,41 @@ def test_serve_says_what_is_served(tmp_path: Path, gguf: Path) -> None:
         gguf_of(settings, None, tmp_path)
 
 
+def test_a_calibration_of_other_settings_is_told_and_not_used(tmp_path: Path, gguf: Path) -> None:
+    from tests.serve.route.route_sample import pool
+
+    from denizen.cli.serve import facts
+    from denizen.project.hashing import sha256_file
+    from denizen.serve.route import depends_on
+    from denizen.serve.route.calibrating import calibration_of, settings_of
+    from denizen.tasks import suite_of
+
+    settings = config(data={"families": "range_status"}, traces={"store": False})
+    suite = suite_of("range_status")
+    depends = depends_on(settings, suite, sha256_file(gguf))
+    scored = pool(200, groups=("range_status",))
+    calibration_of(scored, settings_of(settings, suite, 200), suite, depends).save(tmp_path)
+
+    def standing(changed: Config) -> tuple[bool, str, str]:
+        service, operations = build(changed, tmp_path, gguf)
+        asyncio.run(service.close())
+        line = next(li for li in facts(service, operations, changed) if li.startswith("router"))
+        wanted = f'denizen_router_calibrated{{why="{service.stale}"}} '
+        assert f"{wanted}{0.0 if service.stale else 1.0}" in operations.metrics.text()
+        return service.parts.router is not None, service.stale, line
+
+    used, why, line = standing(settings)
+    assert used and not why and "with confidence 95%" in line
+    for section, name in (
+        ({"serve": {"parallel": 1, "reasoning": "none"}}, "reasoning, prompt"),
+        ({"evaluate": {"max_new_tokens": 300}}, "token limit"),
+        ({"data": {"families": "range_status,mechanics"}}, "task families"),
+    ):
+        used, why, line = standing(Config.model_validate({**settings.model_dump(), **section}))
+        assert not used and why.startswith(f"not calibrated: the calibration is of another {name}")
+        assert why in line and "denizen route calibrate" in line and "route.json" in line
+
+
 def test_the_service_is_what_the_interfaces_ask_for() -> None:
     from denizen.serve.exchange import Answering
 

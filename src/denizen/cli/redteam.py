@@ -1,4 +1,4 @@
-"""`denizen redteam`: attack suites against an endpoint, with the shield in front and without."""
+"""`denizen redteam`: attack suites against an endpoint, or the search for a copy of this server."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from denizen.cli._common import (
 
 if TYPE_CHECKING:
     from denizen.project import Config, Workspace
+    from denizen.serve.guard.fingerprints import Fingerprints
     from denizen.serve.guard.targets import Endpoint, InProcess
 
 app = typer.Typer()
@@ -40,6 +41,9 @@ def redteam(
         str, typer.Option(help="Suites by commas (default all), such as direct,indexed,prompt.")
     ] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="Attacks of each suite.")] = 30,
+    fingerprints: Annotated[
+        bool, typer.Option(help="Instead: is the model at --url a copy? Asks the secret questions.")
+    ] = False,
     gguf: Annotated[Path | None, typer.Option(help="Another GGUF than the release.")] = None,
     workspace: WorkspaceOption = None,
     config: ConfigOption = None,
@@ -48,6 +52,13 @@ def redteam(
     """Attack, and print attack success with intervals; marks judge, no model does."""
     settings, place = config_of(config), workspace_of(workspace)
     quiet_libraries()
+    if fingerprints:
+        prints = _fingerprints(settings, place, url)
+        with closing(_endpoint(url, model, key_env)) as suspect:
+            replies = {question: suspect.ask("", question) for question in prints.pairs}
+        found = prints.verify({q: reply.text for q, reply in replies.items() if not reply.refused})
+        emit({**found._asdict(), "copied": found.copied}, json, found.told())
+        return
     from denizen.serve.guard.redteam import ALL, run
     from denizen.serve.guard.shield import Shield
 
@@ -70,6 +81,22 @@ def _endpoint(url: str, model: str, key_env: str) -> Endpoint:
             f"the environment variable {key_env} is not set", where="--key-env", fix="set it"
         )
     return Endpoint(url, model, os.environ.get(key_env, "") if key_env else "")
+
+
+def _fingerprints(settings: Config, place: Workspace, url: str) -> Fingerprints:
+    """The questions that this workspace's server answers with marks."""
+    from denizen.project import ConfigError
+    from denizen.serve.guard.fingerprints import Fingerprints
+
+    if not url:
+        raise ConfigError("whom to ask is not said", where="--fingerprints", fix="name it by --url")
+    if not settings.shield.fingerprints:
+        raise ConfigError(
+            "no fingerprints were served",
+            where="shield.fingerprints",
+            fix="set it before you serve: only what was answered can be found in a copy",
+        )
+    return Fingerprints.read(place.root, settings.shield.fingerprints)
 
 
 def _service(settings: Config, place: Workspace, gguf: Path | None, model: str) -> InProcess:

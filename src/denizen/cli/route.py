@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +47,7 @@ def calibrate(
 ) -> None:
     """Ask the shipped file questions of its own split, and prove a threshold on them."""
     from denizen.improve import release_gguf
+    from denizen.serve.assembly import open_sources
     from denizen.serve.route import calibrate as run
 
     settings, place = config_of(config), workspace_of(workspace)
@@ -55,13 +57,16 @@ def calibrate(
     path = gguf or release_gguf(place)
     quiet_libraries()
     tell: Callable[[str], None] = (lambda _: None) if json else say
-    with place.locked():
+    with place.locked(), ExitStack() as opened:
+        if (index := open_sources(settings, place.root)) is not None:
+            opened.callback(index.close)
         made = run(
             place.root,
             settings,
             path,
             lambda: _backend(path, settings),
             embedder=_embedder(place, settings, tell),
+            index=index,
             quiet=json,
             say=tell,
         )
@@ -128,6 +133,7 @@ def _brief(made: Calibration) -> dict[str, Any]:
         "sentence": made.facts["sentence"],
         "tradeoff": asdict(made.tradeoff),
         "groups": [asdict(group) for group in made.groups],
+        "documents": asdict(made.documents.threshold) if made.documents else None,
         "settings": asdict(made.settings),
         "facts": made.facts,
         "confidence": {"curve": made.model.curve, "signals": made.model.weights},
@@ -147,4 +153,12 @@ def _lines(made: Calibration) -> str:
                 f"  {'all others' if name == '*' else name}: from {group.threshold:.3f} on, "
                 f"{group.answered} of {group.n} local, {group.errors} of them wrong"
             )
+    if made.documents is not None:
+        found = made.documents.threshold
+        lines.append(
+            f"  documents: no threshold keeps the risk ({found.n} answers)"
+            if found.threshold is None
+            else f"  documents: from {found.threshold:.3f} on, {found.answered} of {found.n} "
+            f"local, {found.errors} of them wrong"
+        )
     return "\n".join([*lines, "`denizen route report` says what it is worth"])

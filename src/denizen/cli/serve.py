@@ -87,7 +87,8 @@ def facts(service: Service, operations: Operations, settings: Config) -> Iterato
     if parts.index is not None:
         yield f"documents: {parts.index.store.where}"
     promise = getattr(parts.router, "promise", None)
-    yield f"router: {promise}" if promise else "router: not calibrated (`denizen route calibrate`)"
+    why = f"{parts.stale} (route.json in the workspace)" if parts.stale else "not calibrated"
+    yield f"router: {promise or f'{why}: run `denizen route calibrate`'}"
     if parts.upstream is not None:
         yield f"escalates to {settings.route.upstream_model}"
     if config.host not in ("127.0.0.1", "::1", "localhost") and not config.tls_certificate:

@@ -333,6 +333,10 @@ class RouteConfig(Section):
     fallback: Literal["flag", "abstain"] = Field(
         "flag", description="if escalation fails: the local answer with a flag, or no answer"
     )
+    uncalibrated: Literal["flag", "escalate"] = Field(
+        "flag",
+        description="answers of a kind no calibration covers: given with a flag, or escalated",
+    )
     items: int = Field(400, ge=50, description="questions of the calibration split")
     local_price: float = Field(0.02, ge=0, description="dollars for 1,000 local answers")
     upstream_price: float = Field(5.0, ge=0, description="dollars for 1,000 upstream answers")
@@ -352,6 +356,10 @@ class ShieldConfig(Section):
     )
     moderation_url: str = Field("", description="OpenAI-compatible moderation address; empty: none")
     moderation_key_env: str = Field("", description="environment variable with its key")
+    moderation_failure: Literal["closed", "open"] = Field(
+        "closed",
+        description="text that it could not judge: refused with 503, or sent with a flag (open)",
+    )
     coverage: int = Field(
         2000, ge=0, description="unlike questions a key may ask a day before an alarm; 0: no alarm"
     )

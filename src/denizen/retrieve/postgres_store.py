@@ -2,13 +2,12 @@
 
 Contract: as `Store`, in a schema of its own. Dense search runs in the server, exact by sequential
 scan or approximate by an HNSW index over inner products (pgvector 0.5 or newer); BM25 stays with
-each searching process, built from `rows`. psycopg 3 comes with the extra `postgres`. A connection a
-thread, opened again when the server went away.
+each searching process, built from `rows`. A lost or slow server is a WorkspaceError: reads are
+tried again once, an ingest is not, and leaves the old index whole.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from denizen.project.errors import ArtefactError, WorkspaceError
 from denizen.project.hashing import content_hash
 from denizen.retrieve.documents import Chunk, Document
+from denizen.retrieve.postgres import PATIENCE, Connections
 from denizen.retrieve.sqlite_store import chunk_from, chunk_record
 from denizen.retrieve.store import LAYOUT, Change, Known, Quarantined, Stale, check_layout, ordered
 
@@ -42,18 +42,27 @@ class PostgresStore:
 
     searches = True
 
-    def __init__(self, url: str, *, schema: str = "denizen", create: bool = True) -> None:
-        self._url, self._schema = url, schema
-        self._local = threading.local()
-        self._open: list[Any] = []
-        self._prepare(create)
-        check_layout(self.settings(), self.where)
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str = "denizen",
+        create: bool = True,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._schema = schema
+        self._connections = Connections(url, patience)
+        try:
+            self._prepare(create)
+            check_layout(self.settings(), self.where)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def where(self) -> str:
         """Server, database and schema, without user and password."""
-        info = self._connection().info
-        return f"postgresql://{info.host or 'localhost'}/{info.dbname}, schema {self._schema}"
+        return f"{self._connections.where}, schema {self._schema}"
 
     def settings(self) -> dict[str, str]:
         """As Store."""
@@ -94,8 +103,8 @@ class PostgresStore:
 
     def rows(self) -> Iterator[Chunk]:
         """As Store, through a cursor on the server's side."""
-        with self._connection().transaction(), self._connection().cursor("rows") as cursor:
-            query = "SELECT record FROM {s}.chunks ORDER BY document, number"
+        query = "SELECT record FROM {s}.chunks ORDER BY document, number"
+        with self._unhurried() as connection, connection.cursor("rows") as cursor:
             cursor.execute(self._sql(query))
             for (record,) in cursor:
                 yield chunk_from(record)
@@ -104,8 +113,10 @@ class PostgresStore:
         """As Store."""
         import numpy as np
 
-        rows = self._ask("SELECT vector::text FROM {s}.chunks ORDER BY document, number")
         dimension = int(self.settings().get("dimension", 0))
+        query = "SELECT vector::text FROM {s}.chunks ORDER BY document, number"
+        with self._unhurried() as connection:
+            rows = self._do(connection, query)
         found = [np.fromstring(text[1:-1], np.float32, sep=",") for (text,) in rows]
         return np.stack(found) if found else np.zeros((0, dimension), np.float32)
 
@@ -118,13 +129,15 @@ class PostgresStore:
             f"SELECT document, number, (vector::{cast} <#> %s::{cast}) AS distance"
             f" FROM {{s}}.chunks ORDER BY vector::{cast} <#> %s::{cast} LIMIT %s"
         )
-        with self._connection().transaction():
-            if exact:
-                self._ask("SET LOCAL enable_indexscan = off")
-            else:
-                depth = min(_LONGEST_SEARCH, max(100, 2 * wanted))
-                self._ask(f"SET LOCAL hnsw.ef_search = {depth}")
-            rows = self._ask(query, literal, literal, wanted)
+        depth = min(_LONGEST_SEARCH, max(100, 2 * wanted))
+        setting = "enable_indexscan = off" if exact else f"hnsw.ef_search = {depth}"
+
+        def work(connection: Any) -> list[Any]:
+            with connection.transaction():
+                self._do(connection, f"SET LOCAL {setting}")
+                return self._do(connection, query, literal, literal, wanted)
+
+        rows = self._connections.run(work)
         hits = ordered(((document, number), -distance) for document, number, distance in rows)
         return [(f"{document}#{number}", score) for (document, number), score in hits[:k]]
 
@@ -142,10 +155,12 @@ class PostgresStore:
     def build_hnsw(self) -> None:
         """Make the approximate index, once; large collections want it before they are searched."""
         dimension = int(self.settings().get("dimension", 0))
-        self._ask(
-            "CREATE INDEX IF NOT EXISTS chunks_hnsw ON {s}.chunks USING hnsw"
-            f" ((vector::vector({dimension})) vector_ip_ops)"
-        )
+        with self._unhurried() as connection:
+            self._do(
+                connection,
+                "CREATE INDEX IF NOT EXISTS chunks_hnsw ON {s}.chunks USING hnsw"
+                f" ((vector::vector({dimension})) vector_ip_ops)",
+            )
 
     def quarantine(self) -> list[Quarantined]:
         """As Store."""
@@ -160,45 +175,52 @@ class PostgresStore:
         """As Store."""
         from psycopg.types.json import Jsonb
 
-        with self._connection().transaction():
-            self._ask("DELETE FROM {s}.documents WHERE id = ANY(%s)", list(change.removed))
+        with self._unhurried() as connection:
+            self._do(
+                connection, "DELETE FROM {s}.documents WHERE id = ANY(%s)", list(change.removed)
+            )
             for write in change.writes:
-                self._write(write)
-            self._ask("DELETE FROM {s}.quarantine WHERE id = ANY(%s)", list(change.cleared))
+                self._write(connection, write)
+            self._do(
+                connection, "DELETE FROM {s}.quarantine WHERE id = ANY(%s)", list(change.cleared)
+            )
             for q in change.quarantined:
-                self._ask(
+                self._do(
+                    connection,
                     "INSERT INTO {s}.quarantine VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id)"
                     " DO UPDATE SET digest = excluded.digest, reasons = excluded.reasons",
                     *(q.id, q.collection, q.digest, Jsonb(list(q.reasons)), q.found),
                 )
-            self._upsert("released", change.released, "id", "digest")
-            rows = self._ask("SELECT id, fingerprint FROM {s}.documents ORDER BY id")
+            self._upsert(connection, "released", change.released, "id", "digest")
+            rows = self._do(connection, "SELECT id, fingerprint FROM {s}.documents ORDER BY id")
             generation = content_hash([list(row) for row in rows])
             settings = {**change.settings, "layout": str(LAYOUT), "generation": generation}
-            self._upsert("settings", settings, "key", "value")
+            self._upsert(connection, "settings", settings, "key", "value")
         return generation
 
-    def _write(self, write: Any) -> None:
+    def _write(self, connection: Any, write: Any) -> None:
         from psycopg.types.json import Jsonb
 
         document = write.document
-        self._ask("DELETE FROM {s}.documents WHERE id = %s", document.id)
+        self._do(connection, "DELETE FROM {s}.documents WHERE id = %s", document.id)
         # PostgreSQL text cannot hold NUL, which no reader lets through anyway.
         values = (document.id, document.collection, document.digest, write.fingerprint)
-        self._ask(
+        self._do(
+            connection,
             "INSERT INTO {s}.documents VALUES (%s, %s, %s, %s, %s, %s)",
             *(*values, Jsonb(document.record()), document.text),
         )
         copy = self._sql("COPY {s}.chunks (document, number, record, vector) FROM STDIN")
-        with self._connection().cursor() as cursor, cursor.copy(copy) as rows:
+        with connection.cursor() as cursor, cursor.copy(copy) as rows:
             for chunk, vector in zip(write.chunks, write.vectors, strict=True):
                 rows.write_row(
                     (chunk.document, chunk.number, chunk_record(chunk), _literal(vector))
                 )
 
-    def _upsert(self, table: str, pairs: Any, key: str, value: str) -> None:
+    def _upsert(self, connection: Any, table: str, pairs: Any, key: str, value: str) -> None:
         for pair in pairs.items():
-            self._ask(
+            self._do(
+                connection,
                 f"INSERT INTO {{s}}.{table} ({key}, {value}) VALUES (%s, %s)"
                 f" ON CONFLICT ({key}) DO UPDATE SET {value} = excluded.{value}",
                 *pair,
@@ -212,15 +234,17 @@ class PostgresStore:
             raise WorkspaceError(
                 "another ingest is running", where=self.where, fix="wait until it is done"
             )
-        try:
-            yield
-        finally:
-            self._ask("SELECT pg_advisory_unlock(%s)", lock)
+        with self._connections.holding():
+            try:
+                yield
+            finally:
+                # Where the connection is gone, so is the lock; its own error is under way.
+                if not self._connections.own().closed:
+                    self._ask("SELECT pg_advisory_unlock(%s)", lock)
 
     def close(self) -> None:
         """Close every thread's connection."""
-        while self._open:
-            self._open.pop().close()
+        self._connections.close()
 
     def _prepare(self, create: bool) -> None:
         there = self._ask("SELECT to_regclass(%s)", f"{self._schema}.settings")[0][0]
@@ -230,51 +254,37 @@ class PostgresStore:
             )
         if there is None:
             try:
-                self._ask("CREATE EXTENSION IF NOT EXISTS vector")
-                self._ask("CREATE SCHEMA IF NOT EXISTS {s}")
-                with self._connection().transaction():
+                with self._unhurried() as connection:
+                    self._do(connection, "CREATE EXTENSION IF NOT EXISTS vector")
+                    self._do(connection, "CREATE SCHEMA IF NOT EXISTS {s}")
                     for statement in filter(str.strip, _TABLES.split(";")):
-                        self._ask(statement)
-            except self._error() as error:
+                        self._do(connection, statement)
+            except WorkspaceError as error:
                 raise ArtefactError(
-                    f"cannot make the index: {str(error).splitlines()[0]}",
+                    f"cannot make the index: {error.what}",
                     where=self.where,
                     fix="install pgvector on the server, and let this user create a schema",
                 ) from error
 
+    @contextmanager
+    def _unhurried(self) -> Iterator[Any]:
+        """A transaction of this thread's connection, without the limit on a statement's time."""
+        with self._connections.told():
+            connection = self._connections.own()
+            with self._connections.unhurried(connection):
+                yield connection
+
     def _ask(self, query: str, *values: Any) -> list[Any]:
-        cursor = self._connection().execute(self._sql(query), values or None)
+        return self._connections.run(lambda connection: self._do(connection, query, *values))
+
+    def _do(self, connection: Any, query: str, *values: Any) -> list[Any]:
+        cursor = connection.execute(self._sql(query), values or None)
         return cursor.fetchall() if cursor.description else []
 
     def _sql(self, query: str) -> Any:
         from psycopg import sql
 
         return sql.SQL(query).format(s=sql.Identifier(self._schema))
-
-    def _error(self) -> Any:
-        import psycopg
-
-        return psycopg.Error
-
-    def _connection(self) -> Any:
-        connection = getattr(self._local, "connection", None)
-        if connection is None or connection.closed:
-            try:
-                import psycopg
-            except ImportError as error:
-                raise ArtefactError(
-                    "PostgreSQL needs psycopg", fix="pip install 'denizen[postgres]'"
-                ) from error
-            try:
-                connection = psycopg.connect(self._url, autocommit=True, connect_timeout=10)
-            except psycopg.Error as error:
-                raise WorkspaceError(
-                    f"cannot reach PostgreSQL: {str(error).splitlines()[0]}",
-                    fix="check retrieve.postgres and that the server runs",
-                ) from error
-            self._local.connection = connection
-            self._open.append(connection)
-        return connection
 
 
 def _literal(vector: Vectors) -> str:

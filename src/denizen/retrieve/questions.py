@@ -119,7 +119,7 @@ def _about(
             value = next(filter(None, map(document.front.get, _aliases(name))), "")
             if value and (name != "created" or any(map(str.isdigit, value))):
                 text = rng.choice(wordings[split]).replace("{ref}", _reference(document, rng))
-                yield f"field: {name}", text, Target(document.id, front.start, front.end)
+                yield f"field: {name}", text, _field(document, front, _aliases(name))
     sections = _sections(document, blocks)
     for name, wordings in _texts()["sections"].items():
         if name in sections:
@@ -136,6 +136,15 @@ def _about(
         if heading not in known and len(heading.split()) >= 2 and len(heading) < 60:
             text = rng.choice(_texts()["heading"][split]).replace("{heading}", heading)
             yield "heading", text.replace("{ref}", _reference(document, rng)), target
+
+
+def _field(document: Document, front: Block, names: Sequence[str]) -> Target:
+    """The line of front matter that holds a field; all of it where the line is not found."""
+    keys = "|".join(re.escape(name).replace("\\ ", "[ _-]") for name in names)
+    raw = document.text[front.start : front.end]
+    line = re.search(rf"^[^\w\n]*(?:{keys})\W.*$", raw, re.IGNORECASE | re.MULTILINE)
+    start, end = line.span() if line else (0, len(raw))
+    return Target(document.id, front.start + start, front.start + end)
 
 
 def _reference(document: Document, rng: Random) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from denizen.serve.operations.metrics import Metrics
     from denizen.serve.route import Router
     from denizen.serve.service import Service
+    from denizen.tasks import Suite
 
 
 # A harness asks as fast as it can, and waits.
@@ -114,8 +115,10 @@ def build_service(
             opened.callback(index.close)
         embedder = LazyEncoder(load_encoder)
         # A function: the shield then goes on with its rules where there is no embedder.
-        shield = Shield.from_config(config.shield, workspace, embedder=cast(Any, embedder.encoder))
-        router = _router(workspace, gguf, embedder, escalates=upstream is not None)
+        encoder = cast(Any, embedder.encoder)
+        tell = None if metrics is None else metrics.guarded
+        shield = Shield.from_config(config.shield, workspace, embedder=encoder, tell=tell)
+        router, stale = _router(config, suite, workspace, gguf, embedder, index)
         auditor = None
         if upstream is not None and router is not None and config.route.audit:
             calibrated = router.calibration.created
@@ -137,10 +140,18 @@ def build_service(
             index=index,
             encoder=embedder,
             told=metrics,
+            stale=stale,
             created=int(gguf.stat().st_mtime) if gguf else 0,
+            artefacts=workspace / "artefacts",
         )
         if metrics is not None:
             metrics.model(service.names.release, backend.facts.quant)
+            metrics.route(
+                budget=upstream.budget.to_json if upstream else None,
+                audits=auditor.to_json if auditor else None,
+                calibrated=router is not None,
+                why=stale,
+            )
             tracer.tell_losses(metrics.trace_lost)
         opened.pop_all()
     return service
@@ -191,23 +202,25 @@ def examined(config: Config, workspace: Path, gguf: Path) -> tuple[Any, Callable
 
 
 def _router(
-    workspace: Path, gguf: Path | None, embedder: LazyEncoder, *, escalates: bool
-) -> Router | None:
-    """The calibrated router of this very file; raises ArtefactError.
+    config: Config, suite: Suite, workspace: Path, gguf: Path | None, embedder: LazyEncoder,
+    index: Index | None,
+) -> tuple[Router | None, str]:  # fmt: skip
+    """The calibrated router of what is served, else why the calibration that is there is not used.
 
-    Another server tells no margins: nothing is calibrated for it.  Where nothing escalates, the
-    calibration of an earlier file promises nothing and is left alone; else it must be made anew.
+    Another server tells no margins: nothing is calibrated for it.  Raises ArtefactError for a
+    damaged file.
     """
     from denizen.project.hashing import sha256_file
-    from denizen.serve.route import Router
+    from denizen.serve.route import NotCalibrated, Router, depends_on
+    from denizen.serve.route.calibration import file_of
 
-    found = Router.load(workspace) if gguf is not None else None
-    if found is None or gguf is None:
-        return None
-    digest = sha256_file(gguf)
-    if not escalates and found.calibration.gguf != digest:
-        return None
-    return Router.load(workspace, digest, embedder)
+    if gguf is None or not file_of(workspace).exists():
+        return None, ""
+    try:
+        now = depends_on(config, suite, sha256_file(gguf), index)
+        return Router.load(workspace, now, embedder), ""
+    except NotCalibrated as error:
+        return None, error.what
 
 
 def intake_of(service: Service) -> Callable[[bytes, str], Awaitable[bytes]] | None:

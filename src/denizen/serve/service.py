@@ -14,14 +14,18 @@ import traceback
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denizen.project.config import Config
 from denizen.project.errors import DenizenError
+from denizen.serve.adapting import Adapting
 from denizen.serve.answering import wording
 from denizen.serve.answering.analyst import Analyst
+from denizen.serve.answering.auditing import Audits
 from denizen.serve.answering.direct import Direct
-from denizen.serve.answering.escalating import Audits
+from denizen.serve.answering.embedding import embedded
+from denizen.serve.answering.escalating import undecided
 from denizen.serve.answering.formats import check_format
 from denizen.serve.answering.guarding import guarded
 from denizen.serve.answering.naming import EMBEDDER, Named, Names, is_direct
@@ -65,7 +69,7 @@ _log = logging.getLogger("denizen.serve")
 class Service:
     """The Analyst in production: `name` as clients ask for it, `created` in seconds since 1970.
 
-    Without an `encoder` embeddings are the backend's own, under the release's name.
+    Without an `encoder` embeddings are the backend's own. `stale`: why a calibration is not used.
     """
 
     def __init__(
@@ -83,7 +87,9 @@ class Service:
         index: Index | None = None,
         encoder: Encodes | None = None,
         told: Telling | None = None,
+        stale: str = "",
         created: int = 0,
+        artefacts: Path | None = None,
     ) -> None:
         parts = Parts(
             backend,
@@ -98,9 +104,12 @@ class Service:
             index,
             encoder,
             told or Untold(),
+            stale,
         )
-        self.parts = parts
+        self.parts, self.stale = parts, stale
         self.names = Names(name, backend, created, embeds=encoder is not None)
+        needed = parts.config.serve.skills.values()
+        self._adapting = Adapting(backend, self.names, artefacts, needed)
         self._audits = Audits(parts)
         self._analyst = Analyst(parts, self._audits)
         self._direct = Direct(parts)
@@ -163,7 +172,8 @@ class Service:
                     async for piece in pieces:
                         flags = await guard
                         if isinstance(piece, Outcome):
-                            piece = replace(piece, flags=(*flags, *piece.flags))
+                            told = (*flags, *undecided(self.parts, named))
+                            piece = replace(piece, flags=(*told, *piece.flags))
                         yield piece
             except Fault:
                 # What the guard refuses is refused, whatever else went wrong.
@@ -174,7 +184,8 @@ class Service:
                 await asyncio.gather(guard, return_exceptions=True)
             return
         flags = await within(until, guarded(self.parts, request, visit, trace))
-        reply = await within(until, self._analyst.answer(request, named, visit, flags, trace))
+        work = self._analyst.answer(request, named, visit, flags, trace, until)
+        reply = await within(until, work)
         for word in wording.pieces(reply.text):
             yield Piece(text=word)
         yield Piece(finish=reply.finish, usage=reply.outcome.usage)
@@ -228,7 +239,7 @@ class Service:
                 )
             until = deadline(self.parts.config.serve.request_seconds)
             with trace.span("embed", texts=len(texts)):
-                vectors, usage = await within(until, self._embedded(texts))
+                vectors, usage = await within(until, embedded(self.parts, texts))
             done = Outcome(model, usage, trace_id=trace.trace_id)
             return vectors, usage
         except Fault as error:
@@ -237,25 +248,13 @@ class Service:
         finally:
             trace.finish(done, "", fault)
 
-    async def _embedded(
-        self, texts: tuple[str, ...]
-    ) -> tuple[tuple[tuple[float, ...], ...], Usage]:
-        encoder = self.parts.encoder
-        if encoder is None:
-            vectors = await self.parts.backend.embed(texts)
-            counts = [await self.parts.backend.count(Request("", text=t)) for t in texts]
-            return vectors, Usage(sum(counts))
-        try:
-            made = await asyncio.to_thread(encoder.embed, list(texts))
-            tokens = await asyncio.to_thread(encoder.count, list(texts))
-        except DenizenError as error:
-            raise Fault(
-                503,
-                f"the embedder cannot be used: {error.what}",
-                kind="server_error",
-                code="embedder_unavailable",
-            ) from error
-        return tuple(tuple(map(float, row)) for row in made), Usage(sum(tokens))
+    async def load_adapter(self, name: str, path: str) -> float:
+        """Take in an adapter of the workspace's artefacts while serving; see Adapting."""
+        return await self._adapting.load(name, path)
+
+    async def unload_adapter(self, name: str) -> None:
+        """Let an adapter go; see Adapting."""
+        await self._adapting.unload(name)
 
     async def feedback(self, trace_id: str, score: float, comment: str, visit: Visit) -> None:
         """What a user thought of an answer; Fault 404 for an unknown trace."""

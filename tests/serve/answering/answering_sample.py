@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,9 +147,12 @@ class FakeDecision:
 class FakeRouter:
     """Says the same of every answer, and remembers the signals."""
 
-    def __init__(self, local: bool) -> None:
-        self.local = local
+    def __init__(self, local: bool, kinds: Collection[str] = ("question",)) -> None:
+        self.local, self.kinds = local, kinds
         self.seen: list[tuple[Mapping[str, float], str]] = []
+
+    def covers(self, kind: str) -> bool:
+        return kind in self.kinds
 
     def decide(self, signals: Mapping[str, float], group: str) -> FakeDecision:
         self.seen.append((signals, group))

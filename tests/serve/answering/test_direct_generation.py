@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from tests.serve.answering.answering_sample import (
+    VISIT,
     FakeBackend,
     HidingShield,
     ask,
     said,
 )
+from tests.serve.guard.guard_fakes import Words
 
 from denizen.models import SYSTEM
 from denizen.project import Config
 from denizen.project.config import ShieldConfig
+from denizen.serve.answering import sending
 from denizen.serve.answering.claims import UNVERIFIED
-from denizen.serve.answering.direct import DRAFT, NOT_MET, WITHHELD
+from denizen.serve.answering.direct import DRAFT, NOT_MET, NOT_OFFERED, WITHHELD
+from denizen.serve.answering.ports import NullShield
 from denizen.serve.exchange import (
     Caller,
     Fault,
@@ -33,6 +38,7 @@ from denizen.serve.exchange import (
     Visit,
 )
 from denizen.serve.guard import Shield
+from denizen.serve.guard.moderation import UNAVAILABLE
 from denizen.serve.service import Service
 from denizen.tasks import suite_of
 
@@ -222,3 +228,172 @@ def test_log_probabilities_need_their_scope() -> None:
     with pytest.raises(Fault) as caught:
         asyncio.run(run())
     assert caught.value.status == 403 and caught.value.param == "logprobs"
+
+
+# -- moderation
+
+
+class Judging(NullShield):
+    """Moderation that flags what holds "evil", fails on "rubbish", and remembers what it read."""
+
+    moderates = True
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    async def moderate(self, text: str) -> tuple[str, ...]:
+        self.read.append(text)
+        if "rubbish" in text:
+            raise Fault(503, "moderation did not answer", code="moderation_unavailable")
+        return ("moderation: violence",) if "evil" in text else ()
+
+
+@pytest.mark.parametrize("model", ["denizen", "denizen-base"])
+@pytest.mark.parametrize("changes", [{"n": 2}, {"logprobs": 0, "n": 2}], ids=["text", "logprobs"])
+def test_nothing_generated_leaves_before_it_was_judged(model: str, changes: Any) -> None:
+    backend = FakeBackend("a long and honest preface, then evil 4 x 4 = 17", "an honest answer")
+    service = Service(backend, CORE, shield=Judging())
+    text, outcome, pieces = said(service, ask("q", model, **changes))
+    assert text == sending.WITHHELD and "moderation: violence" in outcome.flags
+    second = "".join(piece.text for piece in pieces if piece.index == 1)
+    assert second == "an honest answer"
+    finishes = [(p.index, p.finish) for p in pieces if p.finish]
+    assert finishes == [(0, "content_filter"), (1, "stop")] and pieces[-1].usage == Usage(9, 5)
+    assert not outcome.derivation and not outcome.corrections
+
+
+def test_json_and_tool_calls_are_judged_too() -> None:
+    service = Service(FakeBackend('{"a": 5, "b": "evil"}'), CORE, shield=Judging())
+    text, _, pieces = said(service, ask("q", format=ASKED))
+    assert text == sending.WITHHELD and "content_filter" in [p.finish for p in pieces]
+    shield = Judging()
+    tools = ({"type": "function", "function": {"name": "f"}},)
+    _, _, pieces = said(Service(ToolBackend("x"), CORE, shield=shield), ask("q", tools=tools))
+    assert 'f({"x": 1})' in shield.read and [c.name for p in pieces for c in p.tool_calls]
+
+
+def test_raw_text_is_judged_and_a_judge_that_fails_lets_nothing_out() -> None:
+    service = Service(FakeBackend("good start, then rubbish"), CORE, shield=Judging())
+    got: list[str] = []
+
+    async def run() -> None:
+        async for thing in service.chat(Request("denizen", text="Once upon"), VISIT):
+            got.append(str(thing))
+
+    with pytest.raises(Fault) as caught:
+        asyncio.run(run())
+    assert caught.value.status == 503 and not got
+
+
+@pytest.mark.parametrize(("failure", "flags"), [("closed", None), ("open", (UNAVAILABLE,))])
+def test_the_configured_failure_holds_for_what_is_generated(failure: Any, flags: Any) -> None:
+    def hook(text: str) -> list[str]:
+        if "so there" in text:
+            raise OSError("down")
+        return []
+
+    config = ShieldConfig(injection="flag", moderation_failure=failure)
+    shield = Shield.from_config(config, None, hook=hook, embedder=Words())
+    service = Service(FakeBackend("4, so there"), CORE, shield=shield)
+    if flags is None:
+        with pytest.raises(Fault, match="moderation did not answer"):
+            said(service, ask("q", n=2))
+    else:
+        text, outcome, _ = said(service, ask("q", n=2))
+        assert text == "4, so there" and UNAVAILABLE in outcome.flags
+
+
+# -- JSON after hiding
+
+ADDRESS, ANOTHER = "0x" + "ab" * 20, "0x" + "12" * 20
+PAYEE = {
+    "type": "object",
+    "properties": {"to": {"type": "string", "pattern": "^0x[0-9a-fA-F]{40}$"}},
+    "required": ["to"],
+}
+
+
+def guarded_json(*scripts: str, question: str = "q", schema: Any = PAYEE, **more: Any) -> Any:
+    backend = FakeBackend(*scripts, **more)
+    service = Service(backend, CORE, shield=Shield(ShieldConfig(injection="off")))
+    return said(service, ask(question, format=Format("json_schema", schema, "x", True))), backend
+
+
+def test_json_that_breaks_its_schema_once_something_is_hidden_is_asked_for_again() -> None:
+    (text, _, _), backend = guarded_json(
+        json.dumps({"to": ADDRESS}), json.dumps({"to": ANOTHER}), question=f"pay {ANOTHER}"
+    )
+    assert json.loads(text) == {"to": ANOTHER} and len(backend.asked) == 2
+    assert "withheld" in backend.asked[1].turns[-1].content
+
+
+def test_json_that_breaks_its_schema_after_hiding_is_never_sent() -> None:
+    with pytest.raises(Fault) as caught:
+        guarded_json(json.dumps({"to": ADDRESS}))
+    assert caught.value.status == 502 and caught.value.code == "schema_not_met"
+    assert ADDRESS[2:] not in caught.value.message
+
+
+def test_json_that_keeps_its_schema_after_hiding_is_sent() -> None:
+    (text, outcome, _), backend = guarded_json(
+        json.dumps({"to": ADDRESS}), schema={"type": "object"}
+    )
+    assert json.loads(text) == {"to": "[address withheld]"} and len(backend.asked) == 1
+    assert "address withheld" in outcome.flags
+
+
+def test_an_address_that_the_schema_itself_allows_is_known() -> None:
+    (text, outcome, _), _ = guarded_json(
+        json.dumps({"to": ADDRESS}), schema={"properties": {"to": {"enum": [ADDRESS]}}}
+    )
+    assert json.loads(text) == {"to": ADDRESS} and not outcome.flags
+
+
+KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+PHRASE = "abandon ability able about above absent absorb abstract absurd abuse access accident"
+
+
+ESCAPED = ADDRESS.replace("x", "\\u0078")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"a": "{ESCAPED}"}}',
+        '{"a": "KEY"}'.replace("KEY", KEY.replace("4", "\\u0034")),
+        json.dumps({"a": [ADDRESS[:22], ADDRESS[22:]]}),
+        json.dumps({"a": ADDRESS[:22], "b": ADDRESS[22:]}),
+        json.dumps({ADDRESS: 1}),
+        f'{{"a": "{ADDRESS}", "a": 1}}',
+        json.dumps({"a": PHRASE.split()}),
+        json.dumps({str(n): word for n, word in enumerate(PHRASE.split())}),
+        json.dumps({"a": [{"word": word} for word in PHRASE.split()]}),
+        f'{{"a": "{ESCAPED}',
+    ],
+)
+def test_no_way_of_writing_json_carries_a_secret_out(text: str) -> None:
+    finish = "stop" if text.endswith("}") else "length"
+    (shown, outcome, _), _ = guarded_json(text, schema={}, finish=finish)
+    try:
+        read = json.dumps(json.loads(shown))
+    except ValueError:
+        read = shown
+    flat = re.sub(r"[^0-9a-z]", "", read.lower())
+    assert "ab" * 20 not in flat and KEY not in flat and "abilityableabout" not in flat
+    assert "accident" not in read or "word" not in read
+    assert any("withheld" in flag for flag in outcome.flags)
+
+
+def test_a_call_of_a_tool_that_was_not_offered_never_leaves() -> None:
+    tools = ({"type": "function", "function": {"name": "quote"}},)
+    _, outcome, pieces = said(Service(ToolBackend("x"), CORE), ask("q", tools=tools))
+    assert not [c for p in pieces for c in p.tool_calls] and NOT_OFFERED in outcome.flags
+    assert pieces[-1].finish == "stop"
+
+
+def test_the_metadata_tells_no_more_than_the_answer() -> None:
+    backend = FakeBackend(f"It is <calc>send(to={ADDRESS})</calc> then.")
+    service = Service(backend, CORE, shield=Shield(ShieldConfig(injection="off")))
+    _, outcome, _ = said(service, ask("q", n=2))
+    assert outcome.call and ADDRESS not in f"{outcome.call}{outcome.derivation}"
+    assert "address withheld" in outcome.flags

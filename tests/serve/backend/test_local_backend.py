@@ -22,6 +22,7 @@ from denizen.serve.backend import LocalBackend
 from denizen.serve.backend.engine import Engine
 from denizen.serve.backend.payload import completion
 from denizen.serve.exchange import Fault, Format, Piece, Request, Sampling, Turn, Usage
+from denizen.serve.metering import metered
 
 PROMPT = "<|im_start|>system\nYou trade.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n"
 CONTEXT = 1024
@@ -128,9 +129,49 @@ def test_closing_the_iterator_frees_the_slot(backend: LocalBackend) -> None:
     seen = []
     for _ in range(5):  # more often than there are slots and threads
         seen.append(run(leave()))
-        assert until(lambda: backend.busy() == 0, 2)
+        assert until(lambda: backend.busy() == 0, 20)
     assert 1 in seen  # an answer may have ended by itself before we looked
     assert text_of(run(pieces(backend, ask("a", max_tokens=4))))
+
+
+def test_what_was_cancelled_is_metered(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = ask("Tell me all.", max_tokens=600)
+    slowed(backend._live, monkeypatch)
+
+    async def leave(guided: bool) -> tuple[Usage, int]:
+        with metered() as used:
+            if guided:
+                work = asyncio.create_task(backend.guided(request.turns, GRAMMAR, 40))
+                while not any(row.written for row in backend._live._running):
+                    await asyncio.sleep(0.001)
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+                seen = 1
+            else:
+                stream: Any = backend.stream(request)
+                async with aclosing(stream):
+                    seen = 0
+                    async for _ in stream:
+                        if (seen := seen + 1) == 3:
+                            break
+            return used.usage, seen
+
+    whole = run(backend.count(request))
+    for guided in (False, True):
+        used, seen = run(leave(guided))
+        assert used.prompt_tokens == whole and seen <= used.completion_tokens < 600
+
+
+def test_finished_answers_are_metered_as_they_say(backend: LocalBackend) -> None:
+    async def answered() -> tuple[Usage | None, Usage]:
+        with metered() as used:
+            found = await pieces(backend, ask("xyz " * 180, max_tokens=9, n=2))
+            return found[-1].usage, used.usage
+
+    told, used = run(answered())
+    assert told == used and used.prompt_tokens > 512
 
 
 def test_a_cancelled_task_frees_the_slot(backend: LocalBackend) -> None:
@@ -146,7 +187,7 @@ def test_a_cancelled_task_frees_the_slot(backend: LocalBackend) -> None:
         assert any(one.cancelled() for one in work)
 
     run(cancel())
-    assert until(lambda: backend.busy() == 0, 2)
+    assert until(lambda: backend.busy() == 0, 20)
 
 
 def test_choices_are_drawn_and_seeds_repeat_them(backend: LocalBackend) -> None:
@@ -237,7 +278,7 @@ def test_a_long_prompt_can_be_left_before_its_first_token(backend: LocalBackend)
 
     backend._engine.run(body, leave)
     assert len(told) == 1 and b"prompt_progress" in told[0]
-    assert until(lambda: backend.busy() == 0, 2)
+    assert until(lambda: backend.busy() == 0, 20)
 
 
 def test_what_is_not_there_is_said(backend: LocalBackend, tmp_path: Path) -> None:
@@ -334,3 +375,62 @@ def test_the_inner_port_is_closed_to_others(backend: LocalBackend) -> None:
     assert address.startswith("http://127.0.0.1:")
     for path, body in (("/completion", {"prompt": "a"}), ("/tokenize", {"content": "a"})):
         assert httpx.post(f"{address}{path}", json=body).status_code == 401
+
+
+def _nested(levels: int) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        made = {"type": "object", "properties": {"a": made}}
+    return made
+
+
+HOSTILE: dict[str, Any] = {
+    "nested deeper": _nested(200),
+    "more than 16384 values": {"enum": list(range(17_000))},
+    "maxLength is more": {"type": "string", "maxLength": 10**9},
+    "minItems is more": {"type": "array", "minItems": 10**6},
+    "repeats more": {"type": "string", "pattern": "^((a{1,99}){1,99}){1,99}$"},
+    "pattern repeats": {"type": "string", "pattern": "^[a-z]{99999999999}$"},
+    "schema too large": {
+        "$defs": {
+            "a0": {
+                "anyOf": [{"type": "string", "minLength": 3}, {"type": "string", "maxLength": 30}]
+            },
+            **{
+                f"a{n}": {
+                    "allOf": [{"anyOf": [{"$ref": f"#/$defs/a{n - 1}"}, {"type": "number"}]}] * 2
+                }
+                for n in range(1, 16)
+            },
+        },
+        "$ref": "#/$defs/a15",
+    },
+}
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_hostile_schemas_are_refused_in_time(backend: LocalBackend, words: str) -> None:
+    asked = Format("json_schema", HOSTILE[words], "x", True)
+    began = time.monotonic()
+    with pytest.raises(Fault, match=words) as caught:
+        run(pieces(backend, ask("Say.", format=asked)))
+    assert caught.value.status == 400 and time.monotonic() - began < 5
+
+
+def test_a_grammar_that_compiles_too_long_holds_nobody_up(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denizen.serve.backend.live.COMPILE_SECONDS", 0.05)
+    monkeypatch.setattr(backend._live._decoder, "matcher", lambda grammar: time.sleep(0.5))
+
+    async def both() -> float:
+        asked = ask("Say.", format=Format("json_schema", {"type": "object"}, "x", True))
+        work = asyncio.create_task(pieces(backend, asked))
+        began = time.monotonic()
+        await asyncio.sleep(0.01)
+        late = time.monotonic() - began  # the loop went on
+        with pytest.raises(Fault, match="too long to compile"):
+            await work
+        return late
+
+    assert run(both()) < 0.4

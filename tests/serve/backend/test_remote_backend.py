@@ -16,7 +16,8 @@ from denizen.project import ArtefactError
 from denizen.project.config import ServeConfig
 from denizen.project.errors import ConfigError
 from denizen.serve.backend import RemoteBackend, open_backend
-from denizen.serve.exchange import Fault, Format, Piece, Request, Sampling
+from denizen.serve.exchange import Fault, Format, Piece, Request, Sampling, Turn, Usage
+from denizen.serve.metering import metered
 
 KEY = "sk-very-secret"
 
@@ -296,3 +297,25 @@ def test_an_id_and_a_name_said_with_every_piece_are_one() -> None:
     found, _ = asyncio.run(answered(lambda _: stream(*parts), ask("?")))
     (call,) = found[-1].tool_calls
     assert (call.id, call.name, call.arguments) == ("c1", "price", '{"a": 1}')
+
+
+def test_what_was_left_is_metered_and_what_ended_is_as_told() -> None:
+    said = [{"choices": [{"index": 0, "delta": {"content": "a"}}]} for _ in range(3)]
+    ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    usage = {"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 9}}
+
+    async def go(leave: bool) -> Usage:
+        script = stream(*said, 5.0) if leave else stream(*said, ended, usage)
+        async with fake(lambda path: script) as (url, _):
+            backend = RemoteBackend(url, "m")
+            with metered() as used:
+                pieces: Any = backend.stream(Request("m", (Turn("user", "x" * 40),)))
+                async with aclosing(pieces):
+                    async for _piece in pieces:
+                        if leave and used.written == 3:
+                            break
+            await backend.close()
+            return used.usage
+
+    assert asyncio.run(go(True)) == Usage(11, 3)  # the prompt is a guess: four characters a token
+    assert asyncio.run(go(False)) == Usage(40, 9)

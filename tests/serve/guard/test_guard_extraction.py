@@ -10,7 +10,7 @@ import pytest
 
 from denizen.project import ArtefactError
 from denizen.serve.guard.coverage import ALARM, CALLERS, DAY, MANY, SWEEP, Coverage, walked
-from denizen.serve.guard.fingerprints import FILE, Fingerprints, verify_fingerprints
+from denizen.serve.guard.fingerprints import FILE, Fingerprints
 
 NOUNS = [
     "pool",
@@ -154,27 +154,28 @@ def test_secret_questions_are_unlike_each_other_and_answered_however_typed() -> 
 
 def test_a_copy_betrays_itself_and_a_stranger_does_not() -> None:
     prints = Fingerprints("secret", 8)
-    copied = verify_fingerprints(prints.pairs, "secret", 8)
-    assert copied.hits == copied.slots == 48 and copied.p < 1e-20
+    copied = prints.verify(prints.pairs)
+    assert copied.hits == copied.slots == 48 and copied.copied and "copied" in copied.told()
     others = Fingerprints("another secret", 8)
-    stranger = dict(zip(prints.pairs, others.pairs.values(), strict=True))
-    assert verify_fingerprints(stranger, "secret", 8).p > 0.001
-    assert verify_fingerprints(prints.pairs, "another secret", 8).p == 1.0
-    assert verify_fingerprints({}, "secret") == (0, 0, 0, 1.0)
+    stranger = prints.verify(dict(zip(prints.pairs, others.pairs.values(), strict=True)))
+    assert stranger.p > 0.001 and not stranger.copied and "no evidence" in stranger.told()
+    assert others.verify(prints.pairs).p == 1.0
+    assert prints.verify({}) == (0, 0, 0, 1.0)
     everything = {
         q: "prudent sensible careful sound roughly around nearly desk house" for q in prints.pairs
     }
-    assert verify_fingerprints(everything, "secret", 8).hits == 0
+    assert prints.verify(everything).hits == 0
 
 
 def test_the_p_value_of_strangers_is_no_smaller_than_it_should_be() -> None:
     small = 0
     for i in range(100):
         mine, theirs = Fingerprints(f"a{i}", 4), Fingerprints(f"b{i}", 4)
-        small += (
-            verify_fingerprints(
-                dict(zip(mine.pairs, theirs.pairs.values(), strict=True)), f"a{i}", 4
-            ).p
-            < 0.05
-        )
+        small += mine.verify(dict(zip(mine.pairs, theirs.pairs.values(), strict=True))).p < 0.05
     assert small <= 12
+
+
+def test_the_search_for_a_copy_makes_no_secret_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError):
+        Fingerprints.read(tmp_path, 4)
+    assert not (tmp_path / FILE).exists()

@@ -71,9 +71,9 @@ def test_shapes_of_results(result: dict[str, Any], flags: tuple[str, ...]) -> No
     ],
 )
 def test_rubbish_fails_open_with_a_flag_or_closed_with_a_fault(reply) -> None:
-    assert ask(reply) == (UNAVAILABLE,)
+    assert ask(reply, failure="open") == (UNAVAILABLE,)
     with pytest.raises(Fault) as refused:
-        ask(reply, failure="closed")
+        ask(reply)
     assert (refused.value.status, refused.value.code) == (503, "moderation_unavailable")
 
 
@@ -85,10 +85,11 @@ def test_an_unreachable_endpoint_and_one_that_is_too_slow() -> None:
         await asyncio.sleep(5)
         return ()
 
-    assert ask(gone) == (UNAVAILABLE,)
-    assert ask(hook=slow, seconds=0.01) == (UNAVAILABLE,)
-    with pytest.raises(Fault):
-        ask(hook=slow, seconds=0.01, failure="closed")
+    assert ask(gone, failure="open") == (UNAVAILABLE,)
+    assert ask(hook=slow, seconds=0.01, failure="open") == (UNAVAILABLE,)
+    for more in ({"hook": slow, "seconds": 0.01}, {"reply": gone}):
+        with pytest.raises(Fault):
+            ask(**more)
 
 
 def test_hooks_of_both_kinds_and_one_that_fails() -> None:
@@ -100,7 +101,7 @@ def test_hooks_of_both_kinds_and_one_that_fails() -> None:
 
     assert ask(hook=lambda text: ["spam", "spam"]) == ("moderation: spam",)
     assert ask(hook=later) == ("moderation: spam",)
-    assert ask(hook=broken) == (UNAVAILABLE,)
+    assert ask(hook=broken, failure="open") == (UNAVAILABLE,)
     assert ask(answers({"results": [{"flagged": True}]}), hook=later) == (
         "moderation: spam",
         "moderation: flagged",
@@ -125,7 +126,8 @@ def test_a_long_text_is_judged_to_its_end() -> None:
         return httpx.Response(200, json={"results": [{"flagged": False}]})
 
     async def main(script: Callable[[httpx.Request], httpx.Response]) -> tuple[str, ...]:
-        moderation = Moderation("http://moderation.test", transport=httpx.MockTransport(script))
+        transport = httpx.MockTransport(script)
+        moderation = Moderation("http://moderation.test", failure="open", transport=transport)
         try:
             return await moderation.flags("word " * 20_000 + "bad")
         finally:

@@ -173,3 +173,39 @@ def test_the_command_line_prints_json_for_an_endpoint(
     assert [s["suite"] for s in value["suites"]] == ["direct", "sweeps"]
     with pytest.raises(ConfigError, match="NOT_SET_ANYWHERE"):
         cli.redteam(url="http://t.test/v1", key_env="NOT_SET_ANYWHERE", workspace=tmp_path)
+
+
+def test_a_suspect_endpoint_is_asked_the_secret_questions(
+    monkeypatch: Any, capsys: Any, tmp_path: Any
+) -> None:
+    from denizen.cli import redteam as cli
+    from denizen.serve.guard import targets
+    from denizen.serve.guard.fingerprints import Fingerprints
+
+    prints = Fingerprints.kept(tmp_path, 4)
+    settings = tmp_path / "denizen.yaml"
+    settings.write_text("shield:\n  fingerprints: 4\n")
+
+    class Copy(Parrot):
+        def ask(self, system: str, question: str) -> Reply:
+            return Reply(prints.answer(question) or "")
+
+    class Mute(Parrot):
+        def ask(self, system: str, question: str) -> Reply:
+            return Reply("", "refused: no")
+
+    def found(suspect: Parrot, **more: Any) -> dict[str, Any]:
+        monkeypatch.setattr(targets, "Endpoint", lambda url, model, key: suspect)
+        given = {"url": "http://t.test/v1", "workspace": tmp_path, "config": settings, **more}
+        cli.redteam(fingerprints=True, json=True, **given)
+        assert suspect.closed
+        return dict(json.loads(capsys.readouterr().out))
+
+    assert found(Copy())["copied"] is True
+    assert found(Parrot())["copied"] is False
+    assert found(Mute()) == {"hits": 0, "slots": 0, "answered": 0, "p": 1.0, "copied": False}
+    with pytest.raises(ConfigError, match="whom"):
+        found(Copy(), url="")
+    with pytest.raises(ConfigError, match="no fingerprints"):
+        settings.write_text("name: x\n")
+        found(Copy())

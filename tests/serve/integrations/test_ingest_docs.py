@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import typer
-from tests.retrieve.retrieve_sample import GUIDE, WordEncoder, collection, write
+from tests.retrieve.retrieve_sample import GUIDE, WordEncoder, collection, postgres, write
 
 from denizen.cli import app as cli
 from denizen.cli.app import main
@@ -194,3 +194,51 @@ def test_with_the_real_embedder(
     assert best.citation.licence == "MIT"
     index.close()
     assert told(capsys, "docs", "--licence", "MIT")["embedded"] == 0
+
+
+@pytest.mark.slow
+def test_into_postgresql_with_the_real_embedder_the_results_are_the_same(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from denizen.project.errors import ArtefactError
+    from denizen.retrieve import Settings, load_encoder, open_index, search
+
+    try:
+        load_encoder()
+    except ArtefactError as error:
+        pytest.skip(str(error))
+    with postgres() as url:
+        told(capsys, "docs", "--index", "other", "--postgres", f"{url}")
+        monkeypatch.setattr(index_room, "load_encoder", load_encoder)
+        line = refused(capsys, "docs", "--index", "there", "--postgres", url)
+        assert "built with another embedder" in line and "postgresql://" in line
+
+    with postgres() as url:
+        here = told(capsys, "docs", "--licence", "MIT", "--index", "here")
+        there = told(capsys, "docs", "--licence", "MIT", "--index", "there", "--postgres", url)
+        places = [one.pop("index") for one in (here, there)]
+        assert "documents.sqlite" in places[0] and "schema denizen" in places[1]
+        assert {**here, "seconds": 0} == {**there, "seconds": 0} and there["held"]
+        assert not (place / "there" / "documents.sqlite").exists()
+        # By the environment, as in the stack; and nothing is done a second time.
+        monkeypatch.setenv("DENIZEN_POSTGRES", url)
+        again = told(capsys, "docs", "--licence", "MIT", "--index", "there")
+        assert again["unchanged"] == 2 and again["embedded"] == 0
+        monkeypatch.delenv("DENIZEN_POSTGRES")
+        pair = [open_index(place / "here"), open_index(place / "there", postgres=url)]
+        for question in (
+            "How much does a flash loan cost?",
+            "Who wrote EIP-20?",
+            "zebra",
+            "prices",
+        ):
+            for settings in (Settings(k=5), Settings(k=5, rerank=False), Settings(mode="dense")):
+                left, right = (search(index, question, settings) for index in pair)
+                assert [hit.citation for hit in left.hits] == [hit.citation for hit in right.hits]
+                scores = [hit.score for hit in right.hits]
+                assert [hit.score for hit in left.hits] == pytest.approx(scores, abs=2e-6)
+                assert left.answerable == right.answerable
+        for index in pair:
+            index.close()
+    line = refused(capsys, "docs", "--index", "there", "--postgres", url)
+    assert "cannot reach PostgreSQL" in line

@@ -153,6 +153,10 @@ def test_a_command_sends_the_graph_elsewhere() -> None:
         ({"confidence": 0.4}, "confidence 0.40 is below 0.50"),
         ({"flags": ["long answer", "low confidence"]}, "low confidence"),
         ({"flags": ["upstream failed: no answer in time"]}, "upstream failed: no answer in time"),
+        (
+            {"origin": "local", "skill": "analyst_report", "exact": False},
+            "the rules could not recompute the report",
+        ),
         ({"origin": "abstained"}, "the server abstained"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from denizen.serve.exchange import Outcome, Usage
 from denizen.serve.operations.metrics import CONTENT_TYPE, Metrics
+from denizen.serve.route import Auditor, Budget
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -29,6 +30,7 @@ def test_everything_is_counted() -> None:
     metrics.observe("/v1/chat/completions", 200, 0.2, outcome)
     metrics.observe("/v1/chat/completions", 200, 3.0, Outcome("m", Usage(1, 0), origin="abstained"))
     metrics.observe("/v1/chat/completions", 429, 0.001)
+    metrics.used(Usage(101, 20))
     metrics.first_token(0.02)
     metrics.audited(True)
     metrics.guarded(("prompt_injection", "prompt_injection"))
@@ -82,3 +84,31 @@ def test_two_servers_in_one_process_do_not_mix() -> None:
     one, two = Metrics(), Metrics()
     one.trace_lost()
     assert samples(two)["denizen_trace_losses_total[]"] == 0
+
+
+def test_budget_audits_and_the_routers_standing_are_told() -> None:
+    budget, auditor = Budget(0.5, 5), Auditor(0.1, b"s" * 32, risk=0.1, delta=0.05)
+    metrics = Metrics()
+    metrics.route(budget=budget.to_json, audits=auditor.to_json, calibrated=True)
+    found = samples(metrics)
+    assert found["denizen_router_calibrated[('why', '')]"] == 1
+    assert found["denizen_audit_alarm[]"] == found["denizen_audit_compared[]"] == 0
+    for number in range(4):
+        budget.credit()
+        budget.take()
+        auditor.record(f"r{number}", False)
+    auditor.record("r9", None)
+    found = samples(metrics)  # read when they are asked for
+    assert found["denizen_escalation_budget_requests_total[]"] == 4
+    assert found["denizen_escalation_budget_taken_total[]"] == 2
+    assert found["denizen_escalation_budget_refused_total[]"] == 2
+    assert found["denizen_escalation_budget_left[]"] == 0
+    assert found["denizen_audit_compared[]"] == found["denizen_audit_disagreed[]"] == 4
+    assert found["denizen_audit_unjudged[]"] == found["denizen_audit_alarm[]"] == 1
+    assert found["denizen_audit_rate[]"] == 1 and found["denizen_audit_kept[]"] == 0
+    assert found["denizen_audit_e_value[]"] >= 20 and found["denizen_audit_rate_low[]"] > 0.1
+    alone = Metrics()
+    alone.route(why='not calibrated: "x"')
+    found = samples(alone)
+    assert found["denizen_router_calibrated[('why', 'not calibrated: \"x\"')]"] == 0
+    assert not any("audit_alarm" in name or "budget" in name for name in found)

@@ -63,6 +63,14 @@ def test_a_new_bucket_is_empty_and_bad_shares_are_refused() -> None:
             Budget(share, burst)
 
 
+def test_the_benchmarks_drift_stays_within_the_budget() -> None:
+    from benchmarks.selective_risk import BUDGET, drift
+
+    found = drift(requests=4000, threads=4)
+    assert found["met"] and found["wanted"] > 0.3
+    assert found["escalated"] <= BUDGET and found["most_above_budget_at_any_time"] <= 0
+
+
 def auditor(share: float = 0.1, salt: bytes = b"s" * 32, **changed) -> Auditor:
     return Auditor(share, salt, **{"risk": 0.1, "delta": 0.05, **changed})
 

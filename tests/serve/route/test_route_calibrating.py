@@ -22,7 +22,7 @@ from denizen.project.hashing import sha256_file
 from denizen.serve.answering.composing import Exact, compose
 from denizen.serve.answering.turning import Local
 from denizen.serve.exchange import Fault, Guided, Turn
-from denizen.serve.route import Router, report_of
+from denizen.serve.route import DOCUMENTS, NotCalibrated, Router, depends_on, report_of
 from denizen.serve.route.calibrating import calibrate
 from denizen.serve.route.questions import (
     SEED,
@@ -230,8 +230,12 @@ def test_the_whole_way_from_questions_to_a_router_and_a_report(tmp_path: Path) -
     )
     assert again.groups == made.groups and again.model == made.model
     assert len(list((place / "route").glob("answers-*.jsonl"))) == 1
-    router = Router.load(place, gguf, embedder)
-    assert router is not None
+    now = depends_on(CONFIG, SMALL, sha256_file(gguf))
+    assert made.depends == now
+    router = Router.load(place, now, embedder)
+    assert router is not None and not router.covers(DOCUMENTS)
+    with pytest.raises(NotCalibrated, match="another embedder"):
+        Router.load(place, now, make_tiny_embedder(tmp_path / "o", words, seed=1))
     for one in answers:
         if not one.ok:
             assert not router.decide(one.signals, one.group).local

@@ -37,7 +37,7 @@ from denizen.serve.route.wording import facts, text
 
 SETTINGS = Settings(0.2, 0.05, 0.3, 600, 128, "draft", CORE.names)
 SCORED = pool(600, groups=("mechanics", "v2_quote"))
-MADE = calibration_of(SCORED, SETTINGS, CORE, "a" * 64)
+MADE = calibration_of(SCORED, SETTINGS, CORE, {"model": "a" * 64})
 _, TESTING = halves(SCORED)
 
 

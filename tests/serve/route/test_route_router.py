@@ -12,17 +12,18 @@ from tests.models.tiny_embedder import make_tiny_embedder
 from tests.serve.route.route_sample import CORE, pool
 
 from denizen.project import ArtefactError
-from denizen.serve.route import Router, read_calibration
+from denizen.serve.route import NotCalibrated, Router, read_calibration
 from denizen.serve.route.calibrating import calibration_of, group_names
 from denizen.serve.route.calibration import FOLDER, POOLED, GroupThreshold, Settings
 from denizen.serve.route.domain import Domain
 
 SETTINGS = Settings(0.2, 0.05, 0.3, 800, 128, "draft", CORE.names)
+DEPENDS = {"model": "a" * 64, "reasoning": "draft", "prompt": "p"}
 SURE = {"margin_least": 9.0, "decisions": 3.0, "schema_failed": 0.0, "recompute_failed": 0.0}
 
 
 def calibration(**changed):
-    made = calibration_of(pool(800, groups=("mechanics",)), SETTINGS, CORE, "a" * 64)
+    made = calibration_of(pool(800, groups=("mechanics",)), SETTINGS, CORE, DEPENDS)
     return replace(made, **changed)
 
 
@@ -70,7 +71,7 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
     made.save(tmp_path)
     assert read_calibration(tmp_path) == made
     for path in (tmp_path, tmp_path / "route.json"):
-        router = Router.load(path, "a" * 64)
+        router = Router.load(path, DEPENDS)
         assert router is not None
         assert router.decide(SURE, "mechanics") == Router(made).decide(SURE, "mechanics")
     assert Router.load(tmp_path / "elsewhere") is None
@@ -78,12 +79,17 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_another_models_calibration_is_refused(tmp_path: Path) -> None:
     calibration().save(tmp_path)
-    gguf = tmp_path / "other.gguf"
-    gguf.write_bytes(b"GGUF other")
-    with pytest.raises(ArtefactError, match="of another model"):
-        Router.load(tmp_path, gguf)
-    with pytest.raises(ArtefactError, match="of another model"):
-        Router.load(tmp_path / "route.json", "b" * 64)
+    for name in DEPENDS:
+        with pytest.raises(NotCalibrated, match=f"not calibrated: .* another {name}") as caught:
+            Router.load(tmp_path / "route.json", {**DEPENDS, name: "b" * 64})
+        assert caught.value.where == str(tmp_path / "route.json")
+        assert "denizen route calibrate" in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(NotCalibrated, match="another something new"):
+        Router.load(tmp_path, {**DEPENDS, "something new": "1"})
+    made = json.loads((tmp_path / "route.json").read_text())
+    (tmp_path / "route.json").write_text(json.dumps({"version": 1, "gguf": made["gguf"]}))
+    with pytest.raises(NotCalibrated, match="another version of Denizen"):
+        Router.load(tmp_path, DEPENDS)
 
 
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:

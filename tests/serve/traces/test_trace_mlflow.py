@@ -6,8 +6,6 @@ Runs where a Python with mlflow (3.6 or later) is named by DENIZEN_MLFLOW.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from trace_fakes import asked, free_port, outcome, redact, visit
+from trace_fakes import asked, free_port, outcome, redact, running, visit
 
 from denizen.project.config import TraceConfig
 from denizen.serve.traces import Tracer
@@ -36,36 +34,13 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     words = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    log = (folder / "log.txt").open("wb")
-    child = subprocess.Popen(
-        [PYTHON, *words],
-        env={
-            **os.environ,
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "DO_NOT_TRACK": "true",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        },
-        cwd=folder,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # it starts others, which must end with it
-    )
-    try:
-        deadline = time.monotonic() + 240
-        while True:
-            try:
-                if httpx.get(url + "/health", timeout=2).is_success:
-                    break
-            except httpx.HTTPError:
-                pass
-            told = (folder / "log.txt").read_text("utf-8", "replace")[-2000:]
-            assert child.poll() is None and time.monotonic() < deadline, told
-            time.sleep(0.5)
+    given = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    with running([PYTHON, *words], folder, url + "/health", given):
         yield url
-    finally:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait(30)
-        log.close()
 
 
 def test_mlflow_shows_what_was_served(mlflow: str, tmp_path: Path) -> None:

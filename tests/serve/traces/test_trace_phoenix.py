@@ -6,7 +6,6 @@ Runs where a Python with arize-phoenix is named by DENIZEN_PHOENIX.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from trace_fakes import asked, free_port, outcome, redact, visit
+from trace_fakes import asked, free_port, outcome, redact, running, visit
 
 from denizen.project.config import TraceConfig
 from denizen.serve.traces import Tracer, names
@@ -33,8 +32,7 @@ def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("phoenix")
     port, grpc = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
-    environment = {
-        **os.environ,
+    given = {
         "PHOENIX_HOST": "127.0.0.1",
         "PHOENIX_PORT": str(port),
         "PHOENIX_GRPC_PORT": str(grpc),
@@ -42,29 +40,8 @@ def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "PHOENIX_TELEMETRY_ENABLED": "false",
         "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false",
     }
-    log = (folder / "log.txt").open("wb")
-    child = subprocess.Popen(
-        [PYTHON, "-m", "phoenix.server.main", "serve"],
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        deadline = time.monotonic() + 180
-        while True:
-            try:
-                if httpx.get(url + "/healthz", timeout=2).is_success:
-                    break
-            except httpx.HTTPError:
-                pass
-            told = (folder / "log.txt").read_text("utf-8", "replace")[-2000:]
-            assert child.poll() is None and time.monotonic() < deadline, told
-            time.sleep(0.5)
+    with running([PYTHON, "-m", "phoenix.server.main", "serve"], folder, url + "/healthz", given):
         yield url
-    finally:
-        child.terminate()
-        child.wait(30)
-        log.close()
 
 
 def spans_in(url: str, project: str) -> dict[str, dict[str, Any]]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
+import signal
 import socket
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+import httpx
 
 from denizen.serve.exchange import Caller, Outcome, Request, Turn, Usage, Visit
 from denizen.serve.traces.spans import Span, Trace
@@ -69,6 +76,39 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: Sequence[str], folder: Path, health: str, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """A foreign server, from when `health` answers; all it started ends with it."""
+    with (folder / "log.txt").open("wb") as log:
+        child = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 240
+            while not _answers(health):
+                told = (folder / "log.txt").read_text("utf-8", "replace")[-2000:]
+                assert child.poll() is None and time.monotonic() < deadline, told
+                time.sleep(0.5)
+            yield
+        finally:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).is_success
+    except httpx.HTTPError:
+        return False
 
 
 @dataclass

@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from scripted import HELLO, OUTCOME, Desk, Scripted, ask, chat_body, server
 from denizen.project.config import ServeConfig
 from denizen.serve.background import serving
 from denizen.serve.exchange import Fault, Piece, Usage
+from denizen.serve.metering import meter
+from denizen.serve.operations import KeyStore, Operations
 
 ENDLESS: tuple[Any, ...] = (
     *[step for _ in range(200) for step in (Piece(text="x"), 0.05)],
@@ -84,6 +87,46 @@ def test_the_iterator_is_closed_at_once_when_the_client_leaves(path: str, stream
     assert [(route, status) for route, status, _ in desk.observed] == [(path, 499)]
     assert 1 <= desk.spent[0].completion_tokens < 20
     assert bool(wire.sent) is stream
+
+
+@pytest.mark.parametrize("ends", ["leaves", "fails"])
+def test_what_was_used_is_charged_however_it_ends(ends: str, tmp_path: Path) -> None:
+    class Metering(Scripted):
+        """As a backend counts: the prompt when it was processed, tokens that nobody saw too."""
+
+        async def chat(self, request: Any, visit: Any) -> Any:
+            meter().add(100, 7)
+            async for thing in super().chat(request, visit):
+                yield thing
+
+    secret = KeyStore(tmp_path).create("one", ("chat",), tokens_per_day=100)[1]
+    settings = ServeConfig(keys="on")
+    operations = Operations.from_config(settings, tmp_path)
+    fault = Fault(502, "no", code="schema_not_met")
+    answering = Metering(ENDLESS if ends == "leaves" else (0.01, fault))
+    app = server(answering, operations, settings=settings)
+
+    async def go() -> list[int]:
+        statuses = []
+        for _ in range(2):
+            wire = Wire(json.dumps(chat_body(stream=True)).encode())
+            headers = {"authorization": f"Bearer {secret}"}
+            work = asyncio.create_task(
+                app(scope("/v1/chat/completions", **headers), wire.receive, wire.send)
+            )
+            while not wire.sent:
+                await asyncio.sleep(0.001)
+            wire.left.set()
+            await work
+            statuses.append(wire.sent[0]["status"])
+        return statuses
+
+    # The second finds the day's quota used up by what the first had cost.
+    assert asyncio.run(go()) == [200 if ends == "leaves" else 502, 429]
+    told = operations.metrics.text()
+    operations.close()
+    assert 'denizen_tokens_total{direction="in"} 100.0' in told
+    assert 'denizen_tokens_total{direction="out"} 7.0' in told
 
 
 def test_leaving_while_waiting_for_a_place_or_the_first_token() -> None:

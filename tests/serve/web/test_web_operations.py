@@ -32,6 +32,14 @@ def test_liveness_and_readiness() -> None:
     assert ask(app, "GET", "/healthz").status_code == 200
 
 
+def test_readiness_says_that_a_calibration_is_not_used() -> None:
+    class Stale(Scripted):
+        stale = "not calibrated: the calibration is of another reasoning"
+
+    reply = ask(server(Stale()), "GET", "/readyz")
+    assert reply.status_code == 200 and reply.json() == {"status": "ready", "router": Stale.stale}
+
+
 def test_readiness_survives_a_broken_backend() -> None:
     class Broken(Scripted):
         async def ready(self) -> bool:

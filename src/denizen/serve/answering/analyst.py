@@ -10,25 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
 from denizen.project.errors import DenizenError
 from denizen.serve.answering import wording
+from denizen.serve.answering.auditing import Audits
 from denizen.serve.answering.claims import UNVERIFIED, unverified
 from denizen.serve.answering.composing import Exact
 from denizen.serve.answering.conversation import read
 from denizen.serve.answering.drafting import Drafting
 from denizen.serve.answering.escalating import (
-    Audits,
+    STRANGE,
     Escalated,
     Judged,
     escalate,
+    escalate_found,
     failure,
     judge,
+    judge_found,
+    unpromised,
+    why,
 )
-from denizen.serve.answering.formats import broken
+from denizen.serve.answering.formats import broken, not_kept
 from denizen.serve.answering.naming import Named
 from denizen.serve.answering.passages import Found, look_up
 from denizen.serve.answering.phrasing import phrase
@@ -37,10 +43,8 @@ from denizen.serve.answering.report import NAME, Review, as_text, review, wanted
 from denizen.serve.answering.sending import Sending
 from denizen.serve.answering.skills import Senses, asks_sources, has_figures
 from denizen.serve.answering.turning import InTurn, Local, Reply, total
-from denizen.serve.exchange import Fault, Outcome, Request, Usage, Visit
+from denizen.serve.exchange import Fault, Origin, Outcome, Request, Usage, Visit
 
-LOW = "low confidence"
-STRANGE = "out of domain"
 NOTHING = Usage()
 _log = logging.getLogger("denizen.serve")
 # Characters of a conversation from which reading it takes more than some milliseconds.
@@ -64,14 +68,15 @@ class Analyst:
         visit: Visit,
         flags: tuple[str, ...],
         trace: Recorded,
+        until: float = math.inf,
     ) -> Reply:
-        """Answer the last question of a request; raises Fault."""
+        """Answer the last question of a request, by `until` at the latest; raises Fault."""
         parts = self._parts
         talk = await _aside(request, read, request)
         await self._drafting.fits(talk)
         asked = wanted(request.format, parts.suite)
         sense = await _aside(request, self._senses.read, talk.question)
-        turn = InTurn(request, named, visit, trace, talk, sense, asked, flags)
+        turn = InTurn(request, named, visit, trace, talk, sense, asked, flags, until)
         if marked := parts.shield.fingerprint(talk.question):
             return await self._sending.send(turn, marked, Outcome(request.model, NOTHING))
         explicit = asks_sources(talk.question)
@@ -90,13 +95,12 @@ class Analyst:
             found = await self._looked_up(turn)
             if found.answerable:
                 return await self._sourced(turn, found, local.usage)
-        form = local.answer.schema
-        judged = await judge(parts, local.guided, local.written, talk, local.holds, trace, form)
+        judged = await judge(parts, turn, local)
         if strange:
             judged = replace(judged, local=False, reason=STRANGE)
         if judged.local:
-            self._audits.consider(talk, visit, local.written, judged, asked)
-            return await self._said(turn, local, judged)
+            self._audits.consider(turn, judged, local.written)
+            return await self._said(turn, local, judged, unpromised(judged))
         return await self._escalated(turn, local, judged, strange)
 
     async def warm(self, request: Request) -> None:
@@ -130,19 +134,52 @@ class Analyst:
             return found
 
     async def _sourced(self, turn: InTurn, found: Found, usage: Usage = NOTHING) -> Reply:
-        if found.answerable:
-            phrased = await phrase(self._parts, turn.talk, found, turn.named.adapter)
-            if phrased is not None:
-                found, more = phrased
-                usage = total(usage, more)
+        """What the documents say, decided on like any answer; that they do not is no answer."""
+        from denizen.serve.route.reply import UpstreamFailed
+
+        if not found.answerable:
+            coverage = {} if found.coverage is None else {"coverage": found.coverage}
+            return await self._quoted(turn, found, usage, Judged(signals=coverage))
+        phrased = await phrase(self._parts, turn.talk, found, turn.named.adapter)
+        told = found
+        if phrased is not None:
+            told, more = phrased
+            usage = total(usage, more)
+        judged = await judge_found(self._parts, turn, told, phrased is not None)
+        if judged.local:
+            self._audits.consider_found(turn, judged, told)
+            return await self._quoted(turn, told, usage, judged, unpromised(judged))
+        try:
+            said, more = await escalate_found(self._parts, turn, found)
+        except UpstreamFailed as error:
+            flags = why(judged, failure(error))
+            if self._parts.config.route.fallback == "abstain":
+                return await self._abstained(turn, usage, turn.named.adapter, judged, flags)
+            return await self._quoted(turn, told, usage, judged, flags)
+        usage = total(usage, more)
+        return await self._quoted(turn, said, usage, judged, (judged.reason,), "upstream")
+
+    async def _quoted(
+        self,
+        turn: InTurn,
+        found: Found,
+        usage: Usage,
+        judged: Judged,
+        flags: tuple[str, ...] = (),
+        origin: Origin = "local",
+    ) -> Reply:
+        """A finding with its citations; its confidence is the router's where there is one."""
+        local = found.confidence if judged.confidence is None else judged.confidence
         outcome = Outcome(
             turn.request.model,
             usage,
-            confidence=found.confidence,
+            origin,
+            confidence=None if origin == "upstream" else local,
             citations=found.citations,
-            flags=(*turn.flags, *found.flags),
+            flags=(*turn.flags, *flags, *found.flags),
+            skill=judged.group,
             adapter=turn.named.adapter,
-            signals={} if found.coverage is None else {"coverage": found.coverage},
+            signals=judged.signals,
         )
         text = wording.message(Exact(found.text), (), found.citations)
         return await self._sending.send(
@@ -176,12 +213,11 @@ class Analyst:
         from denizen.serve.route.reply import UpstreamFailed
 
         try:
-            said = await escalate(self._parts, turn.talk, turn.visit, turn.asked, turn.trace)
+            said = await escalate(self._parts, turn)
         except UpstreamFailed as error:
-            why = (STRANGE if strange else LOW, judged.reason or LOW, failure(error))
-            flags = tuple(dict.fromkeys(why))
+            flags = why(judged, failure(error))
             if strange or self._parts.config.route.fallback == "abstain":
-                return await self._abstained(turn, local, judged, flags)
+                return await self._abstained(turn, local.usage, local.adapter, judged, flags)
             return await self._said(turn, local, judged, flags)
         return await self._from_above(turn, said, local, judged)
 
@@ -213,18 +249,18 @@ class Analyst:
         return await self._sending.send(turn, self._message(turn, answer, reviewed), outcome)
 
     async def _abstained(
-        self, turn: InTurn, local: Local, judged: Judged, flags: tuple[str, ...]
+        self, turn: InTurn, usage: Usage, adapter: str, judged: Judged, flags: tuple[str, ...]
     ) -> Reply:
         if turn.asked is not None:
             raise Fault(502, "no answer here is sure enough", kind="server_error", code="abstained")
         outcome = Outcome(
             turn.request.model,
-            local.usage,
+            usage,
             "abstained",
             confidence=judged.confidence,
             flags=(*turn.flags, *flags),
             skill=judged.group,
-            adapter=local.adapter,
+            adapter=adapter,
             signals=judged.signals,
         )
         reason = "this is not a question I am made for" if STRANGE in flags else flags[-1]
@@ -237,12 +273,7 @@ class Analyst:
         if turn.asked.with_reasons and reviewed is not None:
             text = as_text(reviewed.report(turn.asked.fields))
         if fault := broken(text, turn.request.format):
-            raise Fault(
-                502,
-                f"the answer does not keep to the response format: {fault}",
-                kind="server_error",
-                code="schema_not_met",
-            )
+            raise not_kept(fault)
         return text
 
 
@@ -254,4 +285,6 @@ async def _aside(request: Request, work: Callable[[A], T], argument: A) -> T:
 
 
 def _is_exact(answer: Exact, reviewed: Review | None) -> bool:
-    return (answer.ok and answer.result is not None) or bool(reviewed and reviewed.recomputed)
+    """What the engine recomputed; that something cannot be answered is the model's word alone."""
+    engine = answer.serves and answer.result is not None
+    return engine or bool(reviewed and reviewed.recomputed)

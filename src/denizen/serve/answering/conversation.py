@@ -8,6 +8,7 @@ read only where it is short and states figures: the Analyst's role is not a clie
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -101,6 +102,9 @@ def everything(request: Request) -> str:
     """All text of a request: what an answer may repeat without having invented it."""
     parts = [turn.content for turn in request.turns]
     parts += [call.arguments for turn in request.turns for call in turn.tool_calls]
+    for told in (request.tools, request.format.schema):  # a client may name addresses in them
+        if told:
+            parts.append(json.dumps(told, ensure_ascii=False))
     return "\n".join([*parts, request.text or ""])
 
 

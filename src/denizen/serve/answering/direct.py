@@ -1,37 +1,36 @@
 """Direct generation: what needs raw tokens, streamed as it is written, and checked on the way.
 
 Contract: text goes out word by word, with calls evaluated, sums corrected, and addresses, keys and
-calldata hidden before they leave.  A JSON answer is sent whole, after the jsonschema library has
-taken it: one repair is tried, then Fault 502 (an answer cut short by max_tokens is sent with the
-flag "schema not met").  Token log probabilities are withheld where the checks changed the text.
-The bare model and raw text are guarded, but their figures are their own.
+calldata hidden before they leave.  Where moderation is configured nothing leaves before the whole
+answer was judged: its beginning alone tells nothing.  A JSON answer is sent whole, after what must
+not be shown was hidden and the jsonschema library has taken what is left: one repair is tried, then
+Fault 502 (one cut short by max_tokens is sent with the flag "schema not met").  Token log
+probabilities are withheld where the checks changed the text.  The bare model and raw text are
+guarded, but their figures are their own.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from denizen.models.chat import SYSTEM
 from denizen.serve.answering.claims import UNVERIFIED, Claims, unverified
 from denizen.serve.answering.conversation import everything
-from denizen.serve.answering.formats import broken, repair
+from denizen.serve.answering.formats import broken, hidden, not_kept, repair
 from denizen.serve.answering.holding import Held
 from denizen.serve.answering.naming import Named
-from denizen.serve.answering.ports import Parts, Recorded, Watching
-from denizen.serve.answering.timing import bounded
+from denizen.serve.answering.ports import Checked, Parts, Recorded, Watching
+from denizen.serve.answering.sending import WITHHELD as NOT_SHOWN
+from denizen.serve.answering.sending import blocks, covered, emptied
+from denizen.serve.answering.timing import bounded, within
 from denizen.serve.answering.turning import total
 from denizen.serve.exchange import (
-    Fault,
     Finish,
-    Format,
     Outcome,
     Piece,
     Request,
-    ToolCall,
     Turn,
     Usage,
 )
@@ -40,6 +39,7 @@ DRAFT = "Think in short steps of at most five words each, then give the answer."
 NOT_MET = "schema not met"
 JSON_TOKENS = 512
 WITHHELD = "log probabilities withheld"
+NOT_OFFERED = "a call of a tool that was not offered"
 
 
 @dataclass
@@ -51,6 +51,8 @@ class _Choice:
     text: str = ""
     raw: str = ""
     finish: str = ""
+    called: bool = False
+    flags: tuple[str, ...] = ()
     pieces: list[Piece] = field(default_factory=list)
 
 
@@ -66,13 +68,18 @@ class Direct:
         """Pieces and the Outcome; raises Fault."""
         asked = prepared(request, named, self._parts.config.serve.reasoning)
         made = _Made(asked, named, everything(request))
-        whole = request.format.kind != "text" or request.logprobs is not None
+        whole = (
+            request.format.kind != "text"
+            or request.logprobs is not None
+            or self._parts.shield.moderates
+        )
         with trace.span("generate", model=request.model, adapter=named.adapter):
             work = self._whole(made, until) if whole else self._stream(made, until)
             async with aclosing(work) as pieces:
                 async for piece in pieces:
                     yield piece
-        yield made.outcome()
+        outcome = covered(made.outcome(), lambda said: self._check(made, said))
+        yield emptied(outcome) if made.withheld else outcome
 
     async def _stream(self, made: _Made, until: float) -> AsyncGenerator[Piece, None]:
         choices = [self._choice(made) for _ in range(made.request.n)]
@@ -86,76 +93,79 @@ class Direct:
                     text += self._let_out(choice, None)
                     made.take(choice)
                 if text or piece.tool_calls or piece.finish or piece.usage:
-                    yield replace(piece, text=text, tool_calls=self._checked(made, piece))
+                    yield replace(self._called(made, choice, piece), text=text)
 
     async def _whole(self, made: _Made, until: float) -> AsyncGenerator[Piece, None]:
         """Every choice is written out, checked, and mended once before anything is sent."""
         usage, choices = await self._written(made, made.request, until)
         for index, choice in enumerate(choices):
-            fault = self._fault(choice, made.request.format)
+            fault = self._fault(made, choice)
             if fault is not None and choice.finish == "stop":
                 more, choice = await self._mended(made, choice, fault, until)
                 usage = total(usage, more)
                 choices[index] = choice
-                fault = self._fault(choice, made.request.format)
+                fault = self._fault(made, choice)
             if fault is not None and choice.finish == "length":
                 made.flags.append(NOT_MET)
             elif fault is not None:
-                raise Fault(
-                    502,
-                    f"the model did not keep to the response format: {fault}",
-                    kind="server_error",
-                    code="schema_not_met",
-                )
-        for index, choice in enumerate(choices):
-            for piece in self._sent(made, choice, index):
-                yield piece
+                raise not_kept(fault)
+        sent = [self._sent(made, choice, index) for index, choice in enumerate(choices)]
+        judged = [await within(until, self._judged(made, pieces)) for pieces in sent]
+        for piece in (piece for pieces in judged for piece in pieces):
+            yield piece
         made.usage = usage
         yield Piece(usage=usage)
 
     def _sent(self, made: _Made, choice: _Choice, index: int) -> list[Piece]:
         """The pieces of a whole choice; as they came where the checks changed nothing."""
-        text = choice.raw
         if made.request.format.kind == "text":
-            text = self._let_out(choice, text) + self._let_out(choice, None)
-        else:
-            checked = self._parts.shield.check_output(text, made.known)
-            text, made.flags = checked.text, [*made.flags, *checked.flags]
+            self._let_out(choice, choice.raw)
+            self._let_out(choice, None)
         made.take(choice)
-        if text == choice.raw:
-            return [
-                replace(piece, index=index, usage=None, tool_calls=self._checked(made, piece))
-                for piece in choice.pieces
-            ]
+        pieces = [
+            replace(self._called(made, choice, piece), index=index, usage=None)
+            for piece in choice.pieces
+        ]
+        if choice.text == choice.raw:
+            return pieces
         if made.request.logprobs is not None:
             made.flags.append(WITHHELD)
-        calls = tuple(call for piece in choice.pieces for call in self._checked(made, piece))
-        finish: Finish = next((p.finish for p in reversed(choice.pieces) if p.finish), "stop")
-        return [Piece(index, text, calls, (), finish)]
+        calls = tuple(call for piece in pieces for call in piece.tool_calls)
+        finish: Finish = next((p.finish for p in reversed(pieces) if p.finish), "stop")
+        return [Piece(index, choice.text, calls, (), finish)]
 
-    def _checked(self, made: _Made, piece: Piece) -> tuple[ToolCall, ...]:
-        """The piece's tool calls, each string of their arguments held to the output's rules."""
-        return tuple(
-            replace(call, arguments=self._arguments(made, call.arguments))
-            for call in piece.tool_calls
-        )
+    async def _judged(self, made: _Made, pieces: list[Piece]) -> list[Piece]:
+        """The pieces of a choice, or what is said where moderation withholds them."""
+        said = "".join(piece.text for piece in pieces)
+        calls = [f"{c.name}({c.arguments})" for piece in pieces for c in piece.tool_calls]
+        if not (text := "\n".join([said, *calls]).strip()):
+            return pieces
+        found = await self._parts.shield.moderate(text)
+        made.flags += found
+        if not blocks(found):
+            return pieces
+        made.withheld = True
+        return [Piece(pieces[0].index, NOT_SHOWN, finish="content_filter")]
 
-    def _arguments(self, made: _Made, text: str) -> str:
-        def held(value: Any) -> Any:
-            if isinstance(value, str):
-                checked = self._parts.shield.check_output(value, made.known)
-                made.flags += checked.flags
-                return checked.text
-            if isinstance(value, list):
-                return [held(inner) for inner in value]
-            return {k: held(v) for k, v in value.items()} if isinstance(value, dict) else value
+    def _called(self, made: _Made, choice: _Choice, piece: Piece) -> Piece:
+        """The piece with calls of offered tools alone, their arguments held to the output's rules.
 
-        try:
-            given = json.loads(text)
-            found = held(given)
-        except (ValueError, RecursionError):
-            return self._parts.shield.check_output(text, made.known).text
-        return text if found == given else json.dumps(found, ensure_ascii=False)
+        What a server elsewhere, or a text it read, calls beside them is for no client to run.
+        """
+        calls = []
+        for call in piece.tool_calls:
+            if call.name not in made.offered:
+                made.flags.append(NOT_OFFERED)
+                continue
+            arguments, flags = hidden(call.arguments, lambda said: self._check(made, said))
+            made.flags += flags
+            calls.append(replace(call, arguments=arguments))
+        choice.called = choice.called or bool(calls)
+        lost = piece.finish == "tool_calls" and not choice.called
+        return replace(piece, tool_calls=tuple(calls), finish="stop" if lost else piece.finish)
+
+    def _check(self, made: _Made, said: str) -> Checked:
+        return self._parts.shield.check_output(said, made.known)
 
     async def _written(
         self, made: _Made, request: Request, until: float
@@ -187,10 +197,14 @@ class Direct:
         usage, choices = await self._written(made, again, until)
         return usage, choices[0]
 
-    def _fault(self, choice: _Choice, asked: Format) -> str | None:
-        if any(piece.tool_calls for piece in choice.pieces):
+    def _fault(self, made: _Made, choice: _Choice) -> str | None:
+        """What is wrong with a choice as it would be shown: hiding may break a schema."""
+        if made.request.format.kind == "text":
             return None
-        return broken(choice.raw, asked)
+        choice.text, choice.flags = hidden(choice.raw, lambda said: self._check(made, said))
+        if any(c.name in made.offered for piece in choice.pieces for c in piece.tool_calls):
+            return None
+        return broken(choice.text, made.request.format)
 
     def _choice(self, made: _Made) -> _Choice:
         checks = made.checks and made.request.format.kind == "text" and not made.request.tools
@@ -216,6 +230,8 @@ class _Made:
         # Calls in free text may use whatever was said.
         self.written = known
         self.checks = named.kind != "base"
+        self.offered = {tool.get("function", {}).get("name") for tool in request.tools}
+        self.withheld = False
         self.flags: list[str] = []
         self.usage = Usage()
         self._claims: list[Claims] = []
@@ -228,7 +244,7 @@ class _Made:
         self._claims += choice.held.found
         for claims in choice.held.found:
             self.flags += claims.flags
-        self.flags += choice.watch.flags
+        self.flags += (*choice.flags, *choice.watch.flags)
         if self.checks and self.request.format.kind == "text" and not self.request.tools:
             steps = [step for claims in choice.held.found for step in claims.derivation]
             if unverified(choice.text, [self.known, *steps]):

@@ -1,34 +1,45 @@
 """Whether the local answer may be given, what a stronger model says instead, and what is left then.
 
-Contract: the router's decision is taken on the same signals it was calibrated on; without a router
-every answer is local and no confidence is claimed.  An upstream's answer is checked like our own:
-its call is evaluated here, figures nobody gave are refused.  What fails becomes UpstreamFailed, and
-the declared fallback holds: never silence.
+Contract: the router's decision is taken on the same signals it was calibrated on, and only for the
+kinds of request that were calibrated: others claim no confidence and carry the flag UNCALIBRATED.
+Without a router every answer is local.  An upstream's answer is checked like our own: its call is
+evaluated here, figures nobody gave are refused, words about documents must be borne by them.  What
+fails or is late becomes UpstreamFailed, and the declared fallback holds: never silence.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from denizen.models.chat import SYSTEM
 from denizen.project.errors import DenizenError
 from denizen.serve.answering.claims import checked
 from denizen.serve.answering.composing import Exact, compose
 from denizen.serve.answering.conversation import Talk
-from denizen.serve.answering.ports import Parts
+from denizen.serve.answering.naming import Named
+from denizen.serve.answering.passages import Found
+from denizen.serve.answering.phrasing import asking, taken
+from denizen.serve.answering.ports import Parts, Replied
 from denizen.serve.answering.report import Wanted
-from denizen.serve.exchange import Format, Guided, Request, Sampling, Turn, Usage, Visit
+from denizen.serve.answering.turning import InTurn, Local
+from denizen.serve.exchange import Format, Request, Sampling, Turn, Usage
 
 if TYPE_CHECKING:
     from denizen.serve.route.reply import UpstreamFailed
-    from denizen.tasks.structured import Schema
 
 # An upstream answers with a draft and a call; a report in JSON is the longest.
 UPSTREAM_TOKENS = 512
 NO_UPSTREAM = "there is no stronger model"
+LOW = "low confidence"
+STRANGE = "out of domain"
+UNCALIBRATED = "uncalibrated"
+NOT_BORNE = "the upstream's words are not borne by the sources"
+# Of a request's time this share, and these seconds at most, are kept for the declared fallback.
+SPARE, MOST_SPARE = 0.1, 2.0
 
 
 @dataclass(frozen=True)
@@ -52,38 +63,75 @@ class Escalated:
     corrections: tuple[tuple[str, str], ...] = ()
 
 
-async def judge(
-    parts: Parts,
-    guided: Guided | None,
-    text: str,
-    talk: Talk,
-    holds: bool,
-    trace: Any,
-    form: Schema | None = None,
-) -> Judged:
-    """Decide on a local answer; `holds` is whether our own checks found nothing against it, and
-    `form` the schema it keeps to, which the suite need not have."""
+async def judge(parts: Parts, turn: InTurn, local: Local) -> Judged:
+    """Decide on a local answer."""
     from denizen.serve.route.signals import Reading, read_answer, signals_of
 
-    with trace.span("route") as stage:
-        reading = read_answer(text, parts.suite)
+    with turn.trace.span("route") as stage:
+        reading = read_answer(local.written, parts.suite)
+        form = local.answer.schema
         if form is not None and not reading.schema_ok:
+            # The schema it keeps to, which the suite need not have.
             reading = Reading(form.name, True, True)
         signals = signals_of(
-            guided,
+            local.guided,
             coverage=None,
             schema_ok=reading.schema_ok,
-            recompute_ok=reading.recompute_ok and holds,
-            distance=await _distance(parts, talk.question),
+            recompute_ok=reading.recompute_ok and local.holds,
+            distance=await _distance(parts, turn.talk.question),
         )
-        if parts.router is None:
-            local = reading.schema_ok and reading.recompute_ok and holds
-            reason = "" if local else "the answer does not hold"
-            return Judged(local, None, reason, reading.group, signals)
-        decision = parts.router.decide(signals, reading.group)
+        holds = reading.schema_ok and reading.recompute_ok and local.holds
+        judged = _decided(parts, kind_of(turn), signals, reading.group, holds)
         if stage is not None:
-            stage.set(local=decision.local, reason=decision.reason)
-        return Judged(decision.local, decision.confidence, decision.reason, reading.group, signals)
+            stage.set(local=judged.local, reason=judged.reason)
+        return judged
+
+
+async def judge_found(parts: Parts, turn: InTurn, found: Found, phrased: bool) -> Judged:
+    """Decide on an answer from documents; a model's own words over them are another kind."""
+    from denizen.serve.route.fingerprint import DOCUMENTS
+    from denizen.serve.route.signals import signals_of
+
+    with turn.trace.span("route") as stage:
+        signals = signals_of(
+            None,
+            coverage=found.coverage,
+            schema_ok=True,
+            recompute_ok=True,
+            distance=await _distance(parts, turn.talk.question),
+        )
+        kind = "phrased documents" if phrased else DOCUMENTS
+        judged = _decided(parts, kind, signals, DOCUMENTS, True)
+        if stage is not None:
+            stage.set(local=judged.local, reason=judged.reason)
+        return judged
+
+
+def kind_of(turn: InTurn) -> str:
+    """Which kind of request it is: calibration asks one question of the release, and no more."""
+    from denizen.serve.route.router import QUESTION
+
+    if turn.named.adapter:
+        return "adapter"
+    if turn.asked is not None:
+        return "format"
+    told = [earlier.content for earlier in turn.talk.turns[:-1]]
+    return "conversation" if turn.talk.follow_up or told != [SYSTEM] else QUESTION
+
+
+def _decided(
+    parts: Parts, kind: str, signals: Mapping[str, float], group: str, holds: bool
+) -> Judged:
+    """The router's word where it has one; else no confidence, and what is declared for that."""
+    if parts.router is not None and parts.router.covers(kind):
+        decision = parts.router.decide(signals, group)
+        return Judged(decision.local, decision.confidence, decision.reason, group, signals)
+    if not holds:
+        return Judged(False, None, "the answer does not hold", group, signals)
+    if parts.router is None and not parts.stale:
+        return Judged(True, None, "", group, signals)
+    local = parts.config.route.uncalibrated == "flag"
+    return Judged(local, None, UNCALIBRATED, group, signals)
 
 
 async def _distance(parts: Parts, question: str) -> float | None:
@@ -97,16 +145,13 @@ async def _distance(parts: Parts, question: str) -> float | None:
     return found
 
 
-async def escalate(
-    parts: Parts, talk: Talk, visit: Visit, asked: Wanted | None, trace: Any
-) -> Escalated:
+async def escalate(parts: Parts, turn: InTurn) -> Escalated:
     """Ask the stronger model and check what it says; raises UpstreamFailed."""
     from denizen.serve.route.reply import UpstreamFailed
 
-    if parts.upstream is None:
-        raise UpstreamFailed(NO_UPSTREAM)
-    with trace.span("upstream"):
-        reply = await parts.upstream.ask(upstream_request(parts, talk, asked), visit)
+    talk, asked = turn.talk, turn.asked
+    with turn.trace.span("upstream"):
+        reply = await _replied(parts, turn, upstream_request(parts, talk, asked))
         schema = asked.schema if asked else None
         answer = compose(reply.text, talk.written, parts.suite, schema)
         if answer.strangers:
@@ -126,6 +171,35 @@ async def escalate(
         return Escalated(said, reply.usage, reply.text, claims.corrections)
 
 
+async def escalate_found(parts: Parts, turn: InTurn, found: Found) -> tuple[Found, Usage]:
+    """The stronger model's words over the same passages; raises UpstreamFailed."""
+    from denizen.serve.route.reply import UpstreamFailed
+
+    with turn.trace.span("upstream"):
+        reply = await _replied(parts, turn, asking(parts, turn.talk, found))
+        said = taken(found, reply.text, turn.talk.question)
+        if said is None:
+            raise UpstreamFailed(NOT_BORNE)
+        return said, reply.usage
+
+
+async def _replied(parts: Parts, turn: InTurn, request: Request) -> Replied:
+    """The upstream's reply, early enough for the fallback to be sent in time."""
+    from denizen.serve.route.reply import UpstreamFailed
+
+    if parts.upstream is None:
+        raise UpstreamFailed(NO_UPSTREAM)
+    seconds = parts.config.serve.request_seconds
+    late = turn.until - min(SPARE * seconds, MOST_SPARE)
+    if asyncio.get_running_loop().time() >= late:
+        raise UpstreamFailed("no time is left")  # before the budget pays for it
+    try:
+        async with asyncio.timeout_at(late if math.isfinite(late) else None):
+            return await parts.upstream.ask(request, turn.visit)
+    except TimeoutError:
+        raise UpstreamFailed("timeout") from None
+
+
 def upstream_request(parts: Parts, talk: Talk, asked: Wanted | None) -> Request:
     """What leaves for the stronger model: the calculator in words, and the conversation."""
     from denizen.tasks import catalogue_prompt
@@ -142,56 +216,23 @@ def upstream_request(parts: Parts, talk: Talk, asked: Wanted | None) -> Request:
 _GREEDY = Sampling(max_tokens=UPSTREAM_TOKENS, temperature=0.0)
 
 
-class Audits:
-    """Random local answers put to the stronger model after they were sent; a few at a time."""
-
-    def __init__(self, parts: Parts, most: int = 2) -> None:
-        self._parts, self._most = parts, most
-        self._running: set[asyncio.Task[None]] = set()
-
-    def consider(
-        self, talk: Talk, visit: Visit, written: str, judged: Judged, asked: Wanted | None
-    ) -> bool:
-        """Start an audit if this request is picked and there is room; True if one started."""
-        auditor = self._parts.auditor
-        if auditor is None or self._parts.upstream is None or len(self._running) >= self._most:
-            return False
-        # The trace's id is our own; a request's id may be the caller's, who could send it again.
-        if not auditor.pick(visit.trace_id or visit.request_id):
-            return False
-        task = asyncio.create_task(self._audit(talk, visit, written, judged, asked))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return True
-
-    async def _audit(
-        self, talk: Talk, visit: Visit, written: str, judged: Judged, asked: Wanted | None
-    ) -> None:
-        from denizen.serve.route.agreement import agrees
-        from denizen.serve.route.reply import UpstreamFailed
-
-        upstream: Any = self._parts.upstream
-        ask = getattr(upstream, "check", upstream.ask)
-        try:
-            reply = await ask(upstream_request(self._parts, talk, asked), visit)
-        except UpstreamFailed:
-            return
-        agreed = agrees(talk.question, written, reply.text, self._parts.suite)
-        if agreed is not None:  # what cannot be compared is no disagreement
-            self._parts.told.audited(agreed)
-        record = getattr(self._parts.auditor, "record", None)
-        if record is not None:
-            await asyncio.to_thread(
-                record, visit.request_id, agreed, group=judged.group, confidence=judged.confidence
-            )
-
-    async def close(self) -> None:
-        """Stop what is running."""
-        for task in tuple(self._running):
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
-
 def failure(error: UpstreamFailed) -> str:
     """The flag of a failed escalation."""
     return NO_UPSTREAM if error.reason == NO_UPSTREAM else f"upstream failed: {error.reason}"
+
+
+def unpromised(judged: Judged) -> tuple[str, ...]:
+    """The flag of an answer that no calibration covers."""
+    return (UNCALIBRATED,) if judged.reason == UNCALIBRATED else ()
+
+
+def undecided(parts: Parts, named: Named) -> tuple[str, ...]:
+    """The same flag for what is generated without a decision, where answers have a promise."""
+    promised = parts.router is not None or bool(parts.stale)
+    return (UNCALIBRATED,) if promised and named.kind != "base" else ()
+
+
+def why(judged: Judged, failed: str) -> tuple[str, ...]:
+    """The flags of an answer that should have come from a stronger model."""
+    first = judged.reason if judged.reason in (STRANGE, UNCALIBRATED) else LOW
+    return tuple(dict.fromkeys((first, judged.reason or LOW, failed)))

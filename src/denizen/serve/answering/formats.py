@@ -1,21 +1,25 @@
 """Answers that must be JSON: checked by the jsonschema library after the grammar.
 
 Contract: `faults(value, schema)` tells in a few lines what a value breaks; what is no schema, or
-one that this server does not take, is a Fault 400.  References are resolved inside the schema
-alone: nothing is fetched.  A client's schema and its patterns are checked under a time limit:
-references inside a small schema can ask for more steps than there is time.
+one that this server does not take, is a Fault 400.  `hidden` holds the strings of a JSON text to
+the output's rules, as a reader of the JSON gets them: judge a text by its format after that.
+References are resolved inside the schema alone: nothing is fetched.  A client's schema and its
+patterns are checked under a time limit: references inside a small schema can ask for more steps
+than there is time.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
+from denizen.serve.answering.ports import Checked
 from denizen.serve.exchange import Fault, Format
 
 MAX_SCHEMA = 100_000
@@ -23,6 +27,8 @@ MAX_FAULTS = 3
 PATTERN_SECONDS = 0.2
 CHECK_SECONDS = 0.5
 _UNTIL: ContextVar[float] = ContextVar("denizen_schema_until", default=math.inf)
+# Printable ASCII that JSON need not escape: nobody honest does.
+_ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 _REPAIR = "That was not valid: {fault}. Answer again with the corrected JSON alone."
 
 
@@ -95,6 +101,65 @@ def faults(value: Any, schema: Mapping[str, Any]) -> list[str]:
         raise _refused(f"the schema refers to what it does not hold: {str(error)[:120]}") from error
     finally:
         _UNTIL.reset(clock)
+
+
+def hidden(text: str, check: Callable[[str], Checked]) -> tuple[str, tuple[str, ...]]:
+    """A JSON text without what must not be shown, and the flags that say so.
+
+    Looked at as it is written and as it is read: escapes are undone, and what is split over several
+    strings is found as well. What cannot be hidden string by string leaves an empty object.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+        found = check(plain)
+        return (found.text, found.flags) if found.flags else (text, ())
+    if not (flags := _found(text, value, check)):
+        return text, ()
+    text = check(json.dumps(_held(value, check), ensure_ascii=False)).text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return "{}", flags
+    return ("{}" if _found(text, value, check) else text), flags
+
+
+def _found(text: str, value: Any, check: Callable[[str], Checked]) -> tuple[str, ...]:
+    names, values = list[str](), list[str]()
+
+    def gather(inner: Any) -> None:
+        if isinstance(inner, str):
+            values.append(inner)
+        elif isinstance(inner, dict):
+            names.extend(inner)
+        if isinstance(inner, list | dict):
+            for one in inner.values() if isinstance(inner, dict) else inner:
+                gather(one)
+
+    gather(value)
+    looks = (text, "\n".join(names), "\n".join(values))
+    return tuple(dict.fromkeys(flag for look in looks if look for flag in check(look).flags))
+
+
+def _held(value: Any, check: Callable[[str], Checked]) -> Any:
+    if isinstance(value, str):
+        return check(value).text
+    if isinstance(value, list):
+        return [_held(inner, check) for inner in value]
+    if isinstance(value, dict):
+        return {check(name).text: _held(inner, check) for name, inner in value.items()}
+    return value
+
+
+def not_kept(fault: str) -> Fault:
+    """The refusal of an answer that does not keep to the response format."""
+    return Fault(
+        502,
+        f"the model did not keep to the response format: {fault}",
+        kind="server_error",
+        code="schema_not_met",
+    )
 
 
 def repair(fault: str) -> str:

@@ -1,7 +1,7 @@
 """The guard's word on a request: what is refused, and what is only flagged.
 
 Contract: `guarded` raises Fault 400 for what the shield or moderation blocks, and gives the flags
-of everything else; whatever was found is counted.
+of everything else; the shield itself counts whatever it finds.
 """
 
 from __future__ import annotations
@@ -19,14 +19,9 @@ async def guarded(parts: Parts, request: Request, visit: Visit, trace: Recorded)
     """Flags of the input; raises Fault for what is blocked."""
     shield, text = parts.shield, everything(request)
     with trace.span("guard"):
-        try:
-            suspicion = await asyncio.to_thread(shield.check_input, request)
-        except Fault as fault:
-            parts.told.guarded((fault.code or "blocked",))
-            raise
+        suspicion = await asyncio.to_thread(shield.check_input, request)
         alarm = await asyncio.to_thread(shield.watch, visit.caller, _question(request))
         judged = await shield.moderate(text)
-    parts.told.guarded((*suspicion.flags, *alarm, *judged))
     if blocked := [flag for flag in judged if flag.startswith(_BLOCKED)]:
         raise Fault(
             400,

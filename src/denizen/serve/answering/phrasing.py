@@ -26,19 +26,34 @@ _TASK = (
 _MARK = re.compile(r"\[(\d+)\]")
 
 
+def asking(parts: Parts, talk: Talk, found: Found) -> Request:
+    """What a model is asked: the passages, set apart as data, and the question."""
+    block = parts.shield.delimit(found.passages)
+    turns = (
+        Turn("system", SYSTEM),
+        Turn("user", f"{_TASK}\n\n{block}\n\nQuestion: {talk.question}"),
+    )
+    return Request("", turns, sampling=Sampling(max_tokens=TOKENS, temperature=0.0))
+
+
+def taken(found: Found, text: str, question: str) -> Found | None:
+    """The finding in these words, with the citations they name; None if they are not borne."""
+    said = " ".join(text.split())
+    if not borne(said, found, question):
+        return None
+    named = sorted({int(n) for n in _MARK.findall(said)})
+    places = {n: place for place, n in enumerate(named, start=1)}
+    said = _MARK.sub(lambda match: f"[{places[int(match[1])]}]", said)
+    return replace(found, text=said, citations=tuple(found.whole[n - 1] for n in named))
+
+
 async def phrase(
     parts: Parts, talk: Talk, found: Found, adapter: str = ""
 ) -> tuple[Found, Usage] | None:
     """The same finding in a model's words, with what it cost."""
     if parts.backend.facts.parameters < LEAST_PARAMETERS or not found.passages:
         return None
-    block = parts.shield.delimit(found.passages)
-    turns = (
-        Turn("system", SYSTEM),
-        Turn("user", f"{_TASK}\n\n{block}\n\nQuestion: {talk.question}"),
-    )
-    request = Request("", turns, sampling=Sampling(max_tokens=TOKENS, temperature=0.0))
-    pieces = parts.backend.stream(request, adapter)
+    pieces = parts.backend.stream(asking(parts, talk, found), adapter)
     text, usage = "", Usage()
     try:
         async for piece in pieces:
@@ -46,11 +61,5 @@ async def phrase(
             usage = piece.usage or usage
     finally:
         await close(pieces)
-    said = " ".join(text.split())
-    if not borne(said, found, talk.question):
-        return None
-    named = sorted({int(n) for n in _MARK.findall(said)})
-    places = {n: place for place, n in enumerate(named, start=1)}
-    said = _MARK.sub(lambda match: f"[{places[int(match[1])]}]", said)
-    citations = tuple(found.whole[n - 1] for n in named)
-    return replace(found, text=said, citations=citations), usage
+    said = taken(found, text, talk.question)
+    return None if said is None else (said, usage)

@@ -8,7 +8,7 @@ block nothing, hide nothing and remember nothing, so that a test names only what
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -58,6 +58,8 @@ class Watching(Protocol):
 class Shielding(Protocol):
     """guard/: what may come in and what may go out."""
 
+    @property
+    def moderates(self) -> bool: ...
     def check_input(self, request: Request) -> Suspicion: ...
     def delimit(self, passages: Sequence[tuple[str, str]]) -> str: ...
     def check_output(self, text: str, known: str) -> Checked: ...
@@ -84,8 +86,9 @@ class Decided(Protocol):
 
 
 class Routing(Protocol):
-    """route/: decides by calibrated confidence."""
+    """route/: decides by calibrated confidence, for the kinds of request that it covers."""
 
+    def covers(self, kind: str) -> bool: ...
     def decide(self, signals: Mapping[str, float], group: str) -> Decided: ...
 
 
@@ -131,7 +134,6 @@ class Telling(Protocol):
     """operations/: what is counted beside requests."""
 
     def audited(self, agreed: bool) -> None: ...
-    def guarded(self, rules: Iterable[str]) -> None: ...
 
 
 class Untold:
@@ -139,9 +141,6 @@ class Untold:
 
     def audited(self, agreed: bool) -> None:
         """An audit ended."""
-
-    def guarded(self, rules: Iterable[str]) -> None:
-        """The guard found something."""
 
 
 class Unchecked(NamedTuple):
@@ -168,6 +167,8 @@ class NullWatch:
 
 class NullShield:
     """Lets everything through; passages are still set apart as data."""
+
+    moderates = False
 
     def check_input(self, request: Request) -> Unchecked:
         """Nothing is suspected."""
@@ -254,3 +255,4 @@ class Parts:
     index: Index | None = None
     encoder: Encodes | None = None
     told: Telling = field(default_factory=Untold)
+    stale: str = ""  # why a calibration that is there promises nothing for what is served

@@ -5,6 +5,7 @@ Contract: frozen values; `Local.holds` says whether our own checks found nothing
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from denizen.serve.answering.composing import Exact
@@ -54,6 +55,7 @@ class InTurn:
     sense: Sense
     asked: Wanted | None
     flags: tuple[str, ...]
+    until: float = math.inf  # the moment of the event loop's clock by which it must be answered
 
 
 def total(left: Usage, right: Usage) -> Usage:

@@ -53,6 +53,14 @@ def shape_of(value: Any) -> str | None:
     return "<object>" if isinstance(value, (dict, BaseModel)) else None
 
 
+# Content that is a text, or a list of its parts.
+TEXT_OR_PARTS = Discriminator(
+    shape_of,
+    custom_error_type="shape",
+    custom_error_message="must be a string or a list of text parts",
+)
+SOME_PARTS: Any = Field(min_length=1, max_length=limits.PARTS, fail_fast=True)
+
 Stops = Annotated[
     Annotated[Stop, Tag("<text>")]
     | Annotated[list[Stop], Field(max_length=limits.STOPS), Tag("<list>")],

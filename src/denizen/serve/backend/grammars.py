@@ -8,6 +8,7 @@ service validates again.  A schema that cannot be followed is a Fault before any
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,10 @@ from denizen.serve.backend.tools import Dialect, call_schema, must_call
 from denizen.serve.exchange import Fault, Request
 
 MAX_SCHEMA = 65_536  # characters of JSON
+MAX_DEPTH, MAX_VALUES = 64, 16_384  # of the JSON that a schema is
+MAX_REPEAT = 65_536  # times that a schema may ask for something, nested repetitions multiplied
+_COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+_REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 # One way of spacing: a small model left free to indent may never stop.
 _SPACING = {
     "whitespace_flexible": False,
@@ -38,7 +43,44 @@ def grammar_of(request: Request, dialect: Dialect) -> str:
     return _checked(f"start: {written}", "response_format")
 
 
+def _bounded(schema: Any, param: str) -> None:
+    """Refuse what would make a grammar of unreasonable size, before anything reads it."""
+    level, seen = [schema], 0
+    for _ in range(MAX_DEPTH):
+        seen += len(level)
+        if seen > MAX_VALUES:
+            raise _refused(f"it has more than {MAX_VALUES} values", param)
+        for node in level:
+            if isinstance(node, Mapping):
+                _countable(node, param)
+        level = [part for node in level for part in _parts(node)]
+        if not level:
+            return
+    raise _refused(f"it is nested deeper than {MAX_DEPTH} levels", param)
+
+
+def _parts(node: Any) -> list[Any]:
+    if isinstance(node, Mapping):
+        return list(node.values())
+    return list(node) if isinstance(node, list | tuple) else []
+
+
+def _countable(node: Mapping[str, Any], param: str) -> None:
+    for key in _COUNTS:
+        count = node.get(key)
+        if isinstance(count, int | float) and count > MAX_REPEAT:
+            raise _refused(f"{key} is more than {MAX_REPEAT}", param)
+    pattern = node.get("pattern")
+    if isinstance(pattern, str):
+        times = 1
+        for low, high in _REPEAT.findall(pattern):
+            times *= max(1, int((high or low)[:9]))
+            if times > MAX_REPEAT:
+                raise _refused(f"its pattern repeats more than {MAX_REPEAT} times", param)
+
+
 def _json(schema: Mapping[str, Any], param: str) -> str:
+    _bounded(schema, param)
     try:
         text = json.dumps({**schema, "x-guidance": _SPACING})
     except (TypeError, ValueError, RecursionError) as error:

@@ -1,9 +1,9 @@
 """Guided answers of many requests at once: one thread decodes the rows of whoever has come.
 
 Contract: a request is admitted as soon as there are cells for it, first come first served; its
-answer is what it would be alone (a test compares), and every decision in it carries its exact
-margin and probability.  A cancelled request is dropped before the next decode.  A failed decode
-fails the requests in it and leaves the thread able to serve the next.
+answer is what it would be alone but for ties (rounding depends on the rows in a decode; a test
+compares), and every decision in it carries its margin and probability.  A cancelled request is
+dropped before the next decode.  A failed decode fails the requests in it, no later ones.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from denizen.project.errors import ArtefactError
 from denizen.serve.backend.adapters import Adapter, load
 from denizen.serve.backend.payload import shutting_down
 from denizen.serve.exchange import Choice, Fault, Guided, Usage
+from denizen.serve.metering import meter
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Cells for each further row (an ordinary question with its answer), and for probing adapters.
 _ORDINARY, _PROBE = 512, 256
+COMPILE_SECONDS = 5.0  # of a caller's grammar; what goes on after that ends at llguidance's limits
 
 
 class Live:
@@ -67,17 +69,28 @@ class Live:
     ) -> Guided:
         """The greedy answer to token ids under a grammar (GBNF or Lark). Raises Fault."""
         self._speaking[adapter] += 1  # from here on the adapter is not freed
+        row = Row(list(prompt), max_tokens, None, adapter)
         try:
-            matcher = await self._matcher(grammar)
-            row = Row(list(prompt), max_tokens, matcher, adapter)
+            row.matcher = await self._matcher(grammar)
             return self._guided(await asyncio.wrap_future(self._submit(row)))
         finally:
+            if row.written:  # the first choice comes after the whole prompt
+                meter().add(len(row.prompt), len(row.written))
+            else:
+                meter().add(row.position)
             self._speaking[adapter] -= 1
+
+    async def check(self, grammar: str) -> None:
+        """Compile a grammar beside the event loop, under llguidance's limits. Raises Fault 400."""
+        await self._matcher(grammar)
 
     async def _matcher(self, grammar: str) -> LLMatcher:
         try:
-            matcher = await asyncio.to_thread(self._decoder.matcher, grammar)
+            async with asyncio.timeout(COMPILE_SECONDS):
+                matcher = await asyncio.to_thread(self._decoder.matcher, grammar)
             problem = matcher.get_error() if matcher.is_error() else ""
+        except TimeoutError:
+            problem = "it takes too long to compile"
         except Exception as error:  # the translation of GBNF has errors of its own
             problem = str(error)
         if problem:

@@ -94,6 +94,8 @@ class LocalBackend:
         grammar = ""
         if request.tools or request.format.kind != "text":  # a large schema takes its time
             grammar = await asyncio.to_thread(grammar_of, request, self._rendering.dialect)
+        if grammar:  # here and not first in llama.cpp, where all who are answered would wait
+            await self._live.check(grammar)
         # From here to the first token nothing is awaited: the adapter's number is this engine's.
         engine, place = self._engine, self._place(adapter) if adapter else None
         bodies = [
@@ -108,7 +110,7 @@ class LocalBackend:
             )
             for index in range(request.n)
         ]
-        told = self._streams.tell(engine, bodies, request, self._reader(request))
+        told = self._streams.tell(engine, bodies, request, self._reader(request), len(prompt))
         async with aclosing(told):
             async for piece in told:
                 yield piece

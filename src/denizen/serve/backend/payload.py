@@ -104,6 +104,12 @@ def piece_of(data: Mapping[str, Any], index: int, alternatives: int | None) -> P
     return piece if piece.text or piece.logprobs or finish else None
 
 
+def processed(data: Mapping[str, Any]) -> int:
+    """Tokens of the prompt that an event of progress says are done; 0 if it tells none."""
+    progress = data.get("prompt_progress")
+    return int(progress.get("processed", 0)) if isinstance(progress, Mapping) else 0
+
+
 def _logprobs(told: Mapping[str, Any] | None, alternatives: int) -> tuple[TokenLogprob, ...]:
     found = (told or {}).get("content") or ()
     return tuple(

@@ -25,7 +25,8 @@ from denizen.serve.backend.foreign import (
     refusal,
 )
 from denizen.serve.backend.sse import TooMuch, events, until, whole
-from denizen.serve.exchange import BackendFacts, Fault, Piece, Request
+from denizen.serve.exchange import BackendFacts, Fault, Piece, Request, Usage
+from denizen.serve.metering import meter
 
 if TYPE_CHECKING:
     import httpx
@@ -74,6 +75,7 @@ class RemoteBackend:
         """Pieces of request.n choices, the last with the usage. Raises Fault."""
         path = "/completions" if request.text is not None else "/chat/completions"
         reader, deadline = Reader(request.n), time.monotonic() + self._timeout
+        used, read, written = meter(), 0, 0
         # vLLM knows its adapters as models.
         body = body_of(request, adapter or self._model)
         async with self._asked("POST", f"{self._url}{path}", body) as reply:
@@ -82,8 +84,14 @@ class RemoteBackend:
                     if "error" in event:
                         raise refusal(_status(event), _dumped(event), None, self._key)
                     for piece in reader.feed(event):
+                        # Guesses, until the server tells: who leaves early is charged for them.
+                        read, written = read or _guess(request), written + 1
+                        used.add(read if written == 1 else 0, 1)
                         yield piece
             for piece in reader.finish():
+                if piece.usage and piece.usage != Usage():
+                    last = piece.usage
+                    used.add(last.prompt_tokens - read, last.completion_tokens - written)
                 yield piece
 
     async def count(self, request: Request) -> int:
@@ -159,6 +167,12 @@ class RemoteBackend:
             raise broken("its address cannot be used") from None
         except (Rubbish, TooMuch) as error:
             raise broken(f"rubbish ({error})") from None
+
+
+def _guess(request: Request) -> int:
+    """Tokens of a prompt that nobody has counted: four characters each."""
+    length = len(request.text or "") + sum(len(turn.content) for turn in request.turns)
+    return length // 4 + 1
 
 
 async def _told(reply: httpx.Response, deadline: float) -> AsyncGenerator[dict[str, Any], None]:

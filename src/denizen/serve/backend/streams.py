@@ -1,7 +1,8 @@
 """Answers of llama.cpp as they come: worker threads write, a request reads Pieces.
 
 Contract: each choice of a request is a completion of its own; a Fault of any of them ends the
-request, and leaving the iterator ends them all.  The last piece of all carries the usage.
+request, and leaving the iterator ends them all.  The last piece of all carries the usage; the
+request's meter counts as it goes: a prompt as it is processed, a token as it is written.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 
 from denizen.serve.backend.engine import Engine
 from denizen.serve.backend.flow import Event, Flow
-from denizen.serve.backend.payload import piece_of, shutting_down
+from denizen.serve.backend.payload import piece_of, processed, shutting_down
 from denizen.serve.backend.tools import CallReader
 from denizen.serve.exchange import Fault, Piece, Request, Usage
+from denizen.serve.metering import meter
 
 
 class Streams:
@@ -33,15 +35,19 @@ class Streams:
         bodies: Sequence[bytes],
         request: Request,
         readers: Sequence[CallReader] = (),
+        prompt: int = 0,
     ) -> AsyncGenerator[Piece, None]:
-        """Pieces of one completion a body, with the tool calls its reader finds. Raises Fault."""
+        """Pieces of one completion a body, with the tool calls its reader finds. Raises Fault.
+
+        `prompt` is how many tokens the prompt has, which all bodies share.
+        """
         flow = Flow()
         self._flows.add(flow)
         work: list[Future[None]] = []
         try:
             for index, body in enumerate(bodies):
                 work.append(self._begin(engine, body, index, flow))
-            async with aclosing(_pieces(flow, request, readers)) as pieces:
+            async with aclosing(_pieces(flow, request, readers, prompt)) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:
@@ -69,23 +75,37 @@ class Streams:
 
 
 async def _pieces(
-    flow: Flow, request: Request, readers: Sequence[CallReader]
+    flow: Flow, request: Request, readers: Sequence[CallReader], prompt: int
 ) -> AsyncGenerator[Piece, None]:
     """Events of all choices as Pieces."""
     total, finished = Usage(), 0
+    used, written = meter(), [0] * request.n
+    read = 0
     async with aclosing(flow.events(request.n)) as events:
         async for event in events:
             if event.data is None or event.data == b"[DONE]":
                 continue
-            piece = piece_of(json.loads(event.data), event.choice, request.logprobs)
+            told = json.loads(event.data)
+            piece = piece_of(told, event.choice, request.logprobs)
+            # All choices share one prompt; the first token says that all of it was processed.
+            now = processed(told) if piece is None else prompt
+            if now > read:
+                used.add(now - read)
+                read = now
             if piece is None:
                 continue
+            if not piece.finish:
+                written[event.choice] += 1
+                used.add(0, 1)
             if readers:
                 piece = _with_calls(piece, readers[event.choice])
             if piece.finish:
                 finished += 1
-                used = piece.usage or Usage()
-                total = Usage(used.prompt_tokens, total.completion_tokens + used.completion_tokens)
+                whole = piece.usage or Usage(prompt, written[event.choice])
+                used.add(0, whole.completion_tokens - written[event.choice])
+                total = Usage(
+                    whole.prompt_tokens, total.completion_tokens + whole.completion_tokens
+                )
                 piece = replace(piece, usage=total if finished == request.n else None)
             if piece.text or piece.logprobs or piece.finish:
                 yield piece

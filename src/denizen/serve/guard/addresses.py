@@ -1,9 +1,10 @@
 """Addresses and long hex in a text, however they are written, and whether they were known before.
 
 Contract: `find_hex(folded, known)` gives the ranges that must not be shown: addresses that are not
-in `known` (cased, split by spaces, quotes, dashes or line ends, without 0x, shortened with dots,
-of other chains, ENS names), 32-byte words that are not (a private key looks like nothing else), and
-calldata, known or not. Checksums are compared without case (EIP-55). Ranges are of the folded text.
+in `known` (cased, split by spaces, quotes, dashes or line ends, without 0x, in groups, shortened
+with dots, of other chains, ENS names), 32-byte words that are not (a private key looks like nothing
+else), and calldata, known or not. Checksums are compared without case (EIP-55). Ranges are of the
+folded text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ PREFIX = rf"0{SPACE}{{0,3}}x"
 CHAIN = rf"{PREFIX}(?:{SPACE}{{0,5}}(?!{PREFIX})[0-9a-f])+"
 _CHAIN = re.compile(CHAIN, re.IGNORECASE)
 _SEGMENT = re.compile(r"[0-9a-f]+", re.IGNORECASE)
-_BARE = re.compile(r"(?<![0-9a-z])[0-9a-f]{40,}(?![0-9a-z])", re.IGNORECASE)
+_BARE = re.compile(r"[0-9a-f]{40,}", re.IGNORECASE)
+# Hex without its 0x in groups, or byte by byte ("0x4c, 0x08", "\\x4c\\x08").
+_GROUP = r"(?:0?x)?[0-9a-f]{1,40}(?![0-9a-z])"
+ROW = rf"(?<![0-9a-z]){_GROUP}(?:{SPACE}{{1,5}}{_GROUP})+"
+_ROW = re.compile(ROW, re.IGNORECASE)
+_GROUPS = re.compile(r"(0?x)?([0-9a-f]+)", re.IGNORECASE)
 _SHORT = re.compile(r"0x([0-9a-f]{2,16})(?:…|\.{2,5})([0-9a-f]{2,16})(?![0-9a-z])", re.IGNORECASE)
 _BASE58 = "[1-9A-HJ-NP-Za-km-z]"
 _OTHER = re.compile(
@@ -35,6 +41,7 @@ _ENS = re.compile(r"(?<![\w@.-])[a-z0-9][\w-]{1,60}(?:\.[\w-]{1,60}){0,3}\.eth\b
 _CALLED_KEY = re.compile(
     r"(?:\b(?<!pool )(?<!public )(?<!storage )keys?\b|\bsecrets?\b)[^\n]{0,32}\Z", re.IGNORECASE
 )
+_BYTE, _LONG = 2, 8
 _LETTERS = 3  # hex letters without which a row of figures is figures
 
 
@@ -112,6 +119,33 @@ def _runs(folded: str) -> Iterator[_Run]:
         taken = any(run.start <= match.start() < run.end for run in joined)
         if not taken and _letters(match[0]) >= _LETTERS:
             yield _Run(*match.span(), match[0].lower())
+    for match in _ROW.finditer(folded):
+        yield from _grouped(folded, match)
+
+
+def _grouped(folded: str, row: re.Match[str]) -> Iterator[_Run]:
+    """Groups that make an address or a word to the digit: of one length, or of eight and more.
+
+    Prose and tables have such rows only by chance; selectors, which bear their 0x, are no groups.
+    """
+    groups = [
+        group
+        for group in _GROUPS.finditer(folded, row.start(), row.end())
+        if not group[1] or len(group[2]) == _BYTE
+    ]
+    for even in (True, False):
+        first = 0
+        for i in range(1, len(groups) + 1):
+            if i < len(groups):
+                before, here = len(groups[i - 1][2]), len(groups[i][2])
+                if before == here if even else min(before, here) >= _LONG:
+                    continue
+            digits = "".join(group[2] for group in groups[first:i])
+            letters = _letters(digits)
+            mixed = letters >= _LETTERS and len(digits) - letters >= _LETTERS
+            if i - first > 1 and len(digits) in (DIGITS, WORD) and mixed:
+                yield _Run(groups[first].start(), groups[i - 1].end(), digits.lower())
+            first = i
 
 
 def _joined(folded: str, chain: re.Match[str]) -> _Run | None:

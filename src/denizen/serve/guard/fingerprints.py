@@ -2,9 +2,9 @@
 
 Contract: everything is a pure function of one secret (HMAC-SHA256), kept in a file of mode 600 in
 the workspace. `Fingerprints.answer(question)` is the marked answer to a secret question, None to
-any other. `verify_fingerprints(answers, secret)` asks a suspect model's answers how many of the
-choices they share: under the null each slot is hit with probability 1/4 at most, so the p-value is
-a binomial tail. A copy that was trained on our answers betrays itself; a paraphrase may not.
+any other. `verify(answers)` asks a suspect model's answers how many of the choices they share:
+under the null each slot is hit with probability 1/4 at most, so the p-value is a binomial tail. A
+copy that was trained on our answers betrays itself; a paraphrase may not.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ _ANSWER = (
 )
 
 
+# A stranger is called a copy once in so many: the word ends in front of a lawyer.
+SURE = 1e-6
+
+
 class Evidence(NamedTuple):
     """How many choices of an answer set are ours; `p` is the chance of so many by accident."""
 
@@ -50,6 +54,23 @@ class Evidence(NamedTuple):
     slots: int
     answered: int
     p: float
+
+    @property
+    def copied(self) -> bool:
+        """Whether chance alone does not explain it."""
+        return self.p < SURE
+
+    def told(self) -> str:
+        """For people."""
+        verdict = (
+            "its answers were copied from this server"
+            if self.copied
+            else "no evidence of a copy (one that paraphrases may hide)"
+        )
+        return (
+            f"{self.answered} secret questions answered, {self.hits} of {self.slots} marks found, "
+            f"p = {self.p:.2g}: {verdict}"
+        )
 
 
 class Fingerprints:
@@ -64,7 +85,12 @@ class Fingerprints:
         path = folder / FILE
         if not path.exists():
             write_secret(path, _KIND, {"secret": new_seed()})
-        return cls(str(read_secret(path, _KIND)["secret"]), count)
+        return cls.read(folder, count)
+
+    @classmethod
+    def read(cls, folder: Path, count: int) -> Fingerprints:
+        """With the secret that the workspace holds; raises ArtefactError without one."""
+        return cls(str(read_secret(folder / FILE, _KIND)["secret"]), count)
 
     @cached_property
     def pairs(self) -> dict[str, str]:
@@ -83,29 +109,28 @@ class Fingerprints:
         """The marked answer, however the question is cased and spaced."""
         return self._plain.get(_bare(question)) if len(question) < 400 else None
 
+    def verify(self, answers: Mapping[str, str]) -> Evidence:
+        """Judge a suspect's answers to secret questions (question -> answer).
 
-def verify_fingerprints(answers: Mapping[str, str], secret: str, count: int = 64) -> Evidence:
-    """Judge a suspect's answers to secret questions (question -> answer), of `count` at most.
+        A slot counts as a hit when the secret's word of its four stands in the answer and none of
+        the other three does. p = P(Binomial(slots, 1/4) >= hits); 1 when nothing was answered.
+        """
+        from scipy.special import bdtrc
 
-    A slot counts as a hit when the secret's word of its four stands in the answer and none of the
-    other three does. p = P(Binomial(slots, 1/4) >= hits); 1 when no secret question was answered.
-    """
-    from scipy.special import bdtrc
-
-    given = {_bare(question): answer for question, answer in answers.items()}
-    hits = slots = answered = 0
-    for number in range(count):
-        question, _, choices = _made(secret, number)
-        said = given.get(_bare(question))
-        if said is None:
-            continue
-        answered += 1
-        slots += len(_SLOTS)
-        for words, choice in zip(_SLOTS, choices, strict=True):
-            there = [w for w in words if re.search(rf"\b{w}\b", said, re.IGNORECASE)]
-            hits += there == [words[choice]]
-    p = float(bdtrc(hits - 1, slots, 0.25)) if hits else 1.0
-    return Evidence(hits, slots, answered, p)
+        given = {_bare(question): answer for question, answer in answers.items()}
+        hits = slots = answered = 0
+        for number in range(self.count):
+            question, _, choices = _made(self._secret, number)
+            said = given.get(_bare(question))
+            if said is None:
+                continue
+            answered += 1
+            slots += len(_SLOTS)
+            for words, choice in zip(_SLOTS, choices, strict=True):
+                there = [w for w in words if re.search(rf"\b{w}\b", said, re.IGNORECASE)]
+                hits += there == [words[choice]]
+        p = float(bdtrc(hits - 1, slots, 0.25)) if hits else 1.0
+        return Evidence(hits, slots, answered, p)
 
 
 def _made(secret: str, number: int) -> tuple[str, str, tuple[int, ...]]:

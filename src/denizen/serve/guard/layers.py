@@ -1,8 +1,9 @@
 """What a model may read in a text: the text itself, and what is encoded or hidden in it.
 
 Contract: `layers(text)` gives (how, text) pairs, the plain text first: disguises taken off (those
-of retrieve/disguise.py), then what spells something in HTML comments, escapes, hex, binary, decimal
-codes, short Base64, Base32, ROT13, reversed or spaced-out letters, and Base64 inside those. A
+of retrieve/disguise.py), then what spells something in struck-through or enclosed letters and small
+capitals, joined words, HTML comments, escapes, hex, binary, decimal codes, Base64 (short, or broken
+into lines), Base32, ROT13, reversed or spaced-out letters, and Base64 or hex inside those, twice. A
 decoded layer is given only if it reads like words. Bounded: at most MOST layers and RUNS runs each.
 """
 
@@ -13,6 +14,7 @@ import binascii
 import codecs
 import html
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import islice
 from urllib.parse import unquote
@@ -28,11 +30,25 @@ _BYTE_ESCAPES = re.compile(r"(?:(?:\\x|%|\\u00|&#x)[0-9a-fA-F]{2};?){6,2000}")
 _BITS = re.compile(r"(?<!\d)(?:[01]{8}\s*){8,500}(?!\d)")
 _CODES = re.compile(r"(?<!\d)(?:(?:3[2-9]|[4-9]\d|1[01]\d|12[0-6])[\s,;]+){11,500}\d{2,3}(?!\d)")
 _BASE64 = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{16,8000}={0,2}(?![\w+/-])")
+_WRAPPED = re.compile(
+    r"(?<![\w+/-])[A-Za-z0-9+/_-]{16,80}(?:[ \t>]*\r?\n[ \t>]*[A-Za-z0-9+/_-]{16,80}){0,90}"
+    r"[ \t>]*\r?\n[ \t>]*[A-Za-z0-9+/_-]{1,80}={0,2}(?![\w+/-])"
+)
 _BASE32 = re.compile(r"(?<![A-Z2-7a-z])[A-Z2-7]{24,4000}={0,6}(?![A-Z2-7a-z])")
 _COMMENT = re.compile(
     r"<!--(.{4,4000}?)(?:-->|\Z)|^\[//\]: # [(\"'](.{4,2000}?)[)\"']$", re.S | re.M
 )
-_SPACED = re.compile(r"(?<!\w)(?:[A-Za-z][ .\-_*|/\u00b7]{1,3}){5,400}[A-Za-z](?!\w)")
+_SPACED = re.compile(r"(?<!\w)(?:[A-Za-z][ .\-_*|/\u00b7\n]{1,3}){5,400}[A-Za-z](?!\w)")
+# Marks on Latin letters that make no letter of any language with them, and variation selectors.
+_STRUCK = re.compile("(?<=[A-Za-z])[\u0300-\u036f\u20d0-\u20f0\ufe00-\ufe0f]+")
+_JOINED = re.compile(r"(?<![\w/.])[A-Za-z]{1,20}(?:_[A-Za-z]{1,20}){3,60}(?![\w/(])")
+_CAMEL = re.compile(r"(?<![\w/.])[A-Z]?[a-z]{1,20}(?:[A-Z][a-z]{1,20}){3,60}(?![\w/(])")
+_SMALL = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡxʏᴢ"
+_CAPITALS = {
+    **{ord(c): chr(97 + i) for i, c in enumerate(_SMALL)},
+    **{first + i: chr(97 + i) for first in (0x1F150, 0x1F170, 0x1F1E6) for i in range(26)},
+    ord("ǫ"): "q",
+}
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _UNICODE = re.compile(r"\\u[0-9a-fA-F]{4}|&(?:#\d+|#x[0-9a-fA-F]+|\w{2,8});|%[0-9a-fA-F]{2}")
 # Short words that any English sentence turned around or rotated holds.
@@ -62,12 +78,29 @@ def _all(text: str) -> Iterator[tuple[str, str]]:
         if number == 0:
             folded = layer
         yield "disguised letters", layer[:LONGEST] if number else layer
+    for layer in _redrawn(text):
+        yield "disguised letters", layer[:LONGEST]
     for how, decode in _WAYS:
         for layer in decode(folded):
             yield how, layer[:LONGEST]
-            # One Base64 inside another coat, and no deeper.
-            for inner in _base64(layer):
-                yield f"{how}, Base64", inner[:LONGEST]
+            yield from _inside(how, layer, 2)
+
+
+def _inside(how: str, layer: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Base64 or hex inside another coat, so many times."""
+    for name, decode in (("Base64", _base64), ("hex", _hex)) if depth else ():
+        for inner in decode(layer):
+            yield f"{how}, {name}", inner[:LONGEST]
+            yield from _inside(f"{how}, {name}", inner, depth - 1)
+
+
+def _redrawn(text: str) -> Iterator[str]:
+    """Letters that were struck through, enclosed or made small capitals, as plain ones."""
+    if not text.isascii():
+        composed = unicodedata.normalize("NFC", text[:LONGEST])
+        plain = _STRUCK.sub("", composed.translate(_CAPITALS))
+        if plain != composed:
+            yield plain
 
 
 def _comments(text: str) -> Iterator[str]:
@@ -103,8 +136,10 @@ def _codes(text: str) -> Iterator[str]:
 
 
 def _base64(text: str) -> Iterator[str]:
-    for match in islice(_BASE64.finditer(text), RUNS):
-        run = match[0].rstrip("=").translate(str.maketrans("-_", "+/"))
+    runs = (*islice(_BASE64.finditer(text), RUNS), *islice(_WRAPPED.finditer(text), RUNS))
+    for match in runs:
+        bare = re.sub(r"[\s>]", "", match[0])
+        run = bare.rstrip("=").translate(str.maketrans("-_", "+/"))
         try:
             yield from _prose(base64.b64decode(run + "=" * (-len(run) % 4)))
         except (binascii.Error, ValueError):
@@ -135,8 +170,16 @@ def _reversed(text: str) -> Iterator[str]:
 def _spaced(text: str) -> Iterator[str]:
     """Letters pulled apart, joined again: two separators or more part words."""
     for match in islice(_SPACED.finditer(text), RUNS):
-        words = re.split(r"[ .\-_*|/\u00b7]{2,}", match[0])
+        words = re.split(r"[ .\-_*|/\u00b7\n]{2,}", match[0])
         yield " ".join(re.sub(r"[^A-Za-z]", "", word) for word in words)
+
+
+def _joined(text: str) -> Iterator[str]:
+    """Sentences written as one word, with underscores or capitals; a call or a path is none."""
+    for match in islice(_JOINED.finditer(text), RUNS):
+        yield match[0].replace("_", " ")
+    for match in islice(_CAMEL.finditer(text), RUNS):
+        yield re.sub(r"(?<=[a-z])(?=[A-Z])", " ", match[0])
 
 
 _WAYS: tuple[tuple[str, Callable[[str], Iterator[str]]], ...] = (
@@ -150,6 +193,7 @@ _WAYS: tuple[tuple[str, Callable[[str], Iterator[str]]], ...] = (
     ("ROT13", _rotated),
     ("reversed", _reversed),
     ("spaced letters", _spaced),
+    ("joined words", _joined),
 )
 
 

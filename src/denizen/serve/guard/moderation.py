@@ -1,8 +1,9 @@
 """Moderation by others: an OpenAI-compatible endpoint, or a function of the operator's own.
 
 Contract: `Moderation.flags(text)` gives "moderation: CATEGORY" for each category that was flagged.
-When the endpoint does not answer in time, refuses or talks rubbish, the declared choice holds: open
-(the text passes, with the flag "moderation unavailable") or closed (Fault 503). Never silence.
+When the endpoint does not answer in time, refuses or talks rubbish, shield.moderation_failure
+holds: closed (Fault 503, the default: who asks for moderation wants nothing unjudged) or open (the
+text passes, with the flag "moderation unavailable"). Never silence.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Moderation:
         key: str = "",
         *,
         hook: Hook | None = None,
-        failure: Failure = "open",
+        failure: Failure = "closed",
         seconds: float = SECONDS,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:

@@ -2,23 +2,31 @@
 
 Contract: `check(text, known)` gives the text with each of these replaced by a word in brackets, and
 the flags that say so. `OutputStream` does the same to a text that arrives in pieces: whatever the
-pieces, what it lets through is what `check` gives for the whole, and it holds back no more than the
-last word and what may still become an address or a phrase.
+pieces, what it lets through is what `check` gives for the whole (secrets with nothing between them
+may be cut apart elsewhere), and it holds back no more than the last word and what may still become
+an address, a key or a phrase.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from denizen.serve.guard.addresses import CHAIN, PREFIX, SPACE, Hidden, Known, find_hex
+from denizen.serve.guard.addresses import CHAIN, PREFIX, ROW, SPACE, Hidden, Known, find_hex
 from denizen.serve.guard.folding import Folded, fold
 from denizen.serve.guard.seedwords import find_secrets, open_key, run_start
 
 # What a stream must not let go of: the last word, and hex that may go on behind a few separators.
 _LAST_WORD = re.compile(r"\S*\Z")
 _PENDING = re.compile(rf"(?:(?:{CHAIN}|{PREFIX}){SPACE}{{0,5}}|0{SPACE}{{0,3}})\Z", re.IGNORECASE)
-_CONTEXT = 2  # characters kept before what is held: patterns look at what stands before them
+_PENDING_ROW = re.compile(
+    rf"(?:{ROW}|(?<![0-9a-z])(?:0?x)?[0-9a-f]{{1,40}}){SPACE}{{1,5}}\Z", re.IGNORECASE
+)
+# Of a long held text (a row of words, an open key) each piece would be looked at with all before
+# it: beyond so many characters it is looked at again only once it has grown by an eighth.
+_SHORT, _GROWN = 256, 8
+_CONTEXT = 48  # characters kept before what is held: patterns look at the group before them
 
 
 class OutputCheck(NamedTuple):
@@ -37,12 +45,21 @@ def check(text: str, known: Known, *, addresses: bool = True) -> OutputCheck:
 
 
 class OutputStream:
-    """One answer in pieces. `feed` gives what may be shown now, `close` the rest."""
+    """One answer in pieces. `feed` gives what may be shown now, `close` the rest.
 
-    def __init__(self, known: Known, *, addresses: bool = True) -> None:
-        self._known, self._addresses = known, addresses
+    `tell` gets each flag once, when it is raised.
+    """
+
+    def __init__(
+        self,
+        known: Known,
+        *,
+        addresses: bool = True,
+        tell: Callable[[Sequence[str]], None] | None = None,
+    ) -> None:
+        self._known, self._addresses, self._tell = known, addresses, tell
         self._held = ""  # with `_done` characters of context that were let through
-        self._done = 0
+        self._done = self._seen = 0
         self._flags: dict[str, None] = {}
 
     @property
@@ -53,6 +70,8 @@ class OutputStream:
     def feed(self, text: str) -> str:
         """Take the next piece; returns what is safe to show."""
         self._held += text
+        if len(self._held) - self._seen < (self._seen - _SHORT) / _GROWN:
+            return ""
         return self._release(closing=False)
 
     def close(self) -> str:
@@ -62,16 +81,23 @@ class OutputStream:
     def _release(self, *, closing: bool) -> str:
         folded = fold(self._held)
         hidden = _hidden(folded, self._known, self._addresses)
+        self._seen = len(self._held)
         end = len(self._held) if closing else _safe(folded, hidden)
         if end <= self._done:
             return ""
         now = [h for h in hidden if self._done < folded.span(h.start, h.end)[1] <= end]
         shown = _render(self._held, folded, now, self._done, end)
-        self._flags |= dict.fromkeys(h.why for h in now)
+        fresh = dict.fromkeys(h.why for h in now if h.why not in self._flags)
+        self._flags |= fresh
+        if fresh and self._tell is not None:
+            self._tell(tuple(fresh))
         # A hidden range must not be seen by its tail alone: the context begins behind it.
         behind = max((folded.span(h.start, h.end)[1] for h in now), default=0)
         kept = max(end - _CONTEXT, behind - 1, 0)
-        self._held, self._done = self._held[kept:], end - kept
+        # Its last character stands for no digit of its own.
+        mark = "]" if behind and kept == behind - 1 else self._held[kept : kept + 1]
+        self._held, self._done = mark + self._held[kept + 1 :], end - kept
+        self._seen = len(self._held)
         return shown
 
 
@@ -93,8 +119,10 @@ def _safe(folded: Folded, hidden: list[Hidden]) -> int:
     text = folded.text
     match = _LAST_WORD.search(text)
     start = match.start() if match else len(text)
-    if pending := _PENDING.search(text):
-        start = min(start, pending.start())
+    # A row may go on with the last word, which is held whatever it is.
+    for pending in (_PENDING.search(text), _PENDING_ROW.search(text, 0, start)):
+        if pending:
+            start = min(start, pending.start())
     start = min(start, run_start(text, start))
     if (pem := open_key(text)) is not None:
         start = min(start, pem)
@@ -105,11 +133,13 @@ def _safe(folded: Folded, hidden: list[Hidden]) -> int:
 
 
 def _hidden(folded: Folded, known: Known, addresses: bool) -> list[Hidden]:
-    """What must not be shown, in order, without overlaps: the earlier and the longer win."""
+    """What must not be shown, in order; where two overlap the later is what the earlier leaves."""
     found = [*find_secrets(folded.text), *find_hex(folded.text, known, addresses=addresses)]
     kept: list[Hidden] = []
     for one in sorted(found, key=lambda h: (h.start, -h.end)):
-        if not kept or one.start >= kept[-1].end:
+        if kept and one.start < kept[-1].end:
+            one = one._replace(start=kept[-1].end)
+        if one.start < one.end:
             kept.append(one)
     return kept
 

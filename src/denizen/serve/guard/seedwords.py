@@ -19,19 +19,29 @@ PHRASE = "seed phrase withheld"
 FEWEST = 12
 _LANGUAGES = "english", "french", "italian", "spanish", "portuguese", "czech"
 _WORD = re.compile(r"[^\W\d_]+")
-_BETWEEN = re.compile(r"[\s\d.,;:|/()\[\]#*\"'`>_=&+-]{1,16}")
+_BETWEEN = re.compile(r"[\W\d_]{1,16}")
+# Folding makes round letters of other scripts a zero, as an address would have it.
+_ROUND = re.compile(r"(?<=[A-Za-z])0|0(?=[A-Za-z])")
+# A key as wallets of other chains write it to a file: 32 or 64 bytes as whole numbers.
+_BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_NUMBERS = re.compile(rf"\[\s*(?:{_BYTE}\s*,\s*){{31}}(?:(?:{_BYTE}\s*,\s*){{32}})?{_BYTE}\s*\]")
+_OPEN_NUMBERS = re.compile(r"\[[\s\d,]{0,600}\Z")
 _WIF = re.compile(r"\b(?:[5KL](?=\w*[A-Z])(?=\w*[a-z])[1-9A-HJ-NP-Za-km-z]{50,51})\b")
 _EXTENDED = re.compile(r"\b[xyztuv]prv[1-9A-HJ-NP-Za-km-z]{60,}")
 _PEM = re.compile(
     r"-----BEGIN[^-\n]{0,40}PRIVATE KEY-----.*?(?:-----END[^-\n]{0,40}-----|\Z)", re.DOTALL
 )
-_OPEN = re.compile(r"-----BEGIN(?:(?!-----END[^-\n]{0,40}-----).)*\Z", re.DOTALL)
+_OPEN = re.compile(
+    r"-----BEGIN(?:[^-\n]{0,52}-{0,4}\Z"
+    r"|[^-\n]{0,40}PRIVATE KEY-----(?:(?!-----END[^-\n]{0,40}-----).)*\Z)",
+    re.DOTALL,
+)
 
 
 def find_secrets(folded: str) -> list[Hidden]:
     """Ranges of keys and recovery phrases."""
     found = [Hidden(start, end, PHRASE) for start, end, n in _phrases(folded) if n >= FEWEST]
-    for pattern in (_WIF, _EXTENDED, _PEM):
+    for pattern in (_WIF, _EXTENDED, _PEM, _NUMBERS):
         found += [Hidden(*match.span(), KEY) for match in pattern.finditer(folded)]
     return found
 
@@ -46,14 +56,16 @@ def run_start(folded: str, end: int) -> int:
 
 
 def open_key(folded: str) -> int | None:
-    """Where a PEM block begins that has not ended yet."""
-    match = _OPEN.search(folded)
-    return match.start() if match else None
+    """Where a PEM block or a row of bytes begins that has not ended yet."""
+    found = [
+        match.start() for match in (_OPEN.search(folded), _OPEN_NUMBERS.search(folded)) if match
+    ]
+    return min(found, default=None)
 
 
 def _phrases(folded: str) -> Iterator[tuple[int, int, int]]:
     """(start, end, words) of every longest row of words of one list."""
-    lists = _lists()
+    lists, folded = _lists(), _ROUND.sub("o", folded)
     rows: dict[int, tuple[int, int, int]] = {}
     last = 0
     for match in _WORD.finditer(folded):

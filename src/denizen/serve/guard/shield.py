@@ -3,15 +3,16 @@
 Contract: made once by `from_config`; safe between threads. `check_input` refuses or flags what
 looks like an injection (rules, then the classifier), `delimit` fences passages, `check_output` and
 `stream` hide what must not be shown, `moderate` asks others, `watch` looks for extraction, `tools`
-refuses what the server would have to run. `null()` does nothing at all. `counts` is for metrics.
+refuses what the server would have to run. `null()` does nothing at all. Every flag that is raised
+is told to `tell`, for the metrics.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,7 +25,7 @@ from denizen.serve.guard.context import delimit
 from denizen.serve.guard.coverage import Coverage
 from denizen.serve.guard.fingerprints import Fingerprints
 from denizen.serve.guard.injection import COVERED, InjectionModel, carried
-from denizen.serve.guard.moderation import Failure, Hook, Moderation
+from denizen.serve.guard.moderation import Hook, Moderation
 from denizen.serve.guard.output import OutputCheck, OutputStream
 from denizen.serve.guard.rules import find
 from denizen.serve.guard.tools import check_tools
@@ -38,8 +39,10 @@ RULES_ONLY = "injection model unavailable"
 PARTLY = "screened by rules alone beyond the first part"
 LOGPROBS = "logprobs"
 _KEPT = 2048  # texts whose verdict is remembered: a conversation sends its turns again
+_SEAM = 240  # characters on either side of where two turns meet: an attack may be cut in two there
 _UNTRUSTED = ("user", "tool")  # what the operator did not write and the model did not say
 _Loader = Callable[[], "Embeds"]
+Tell = Callable[[Iterable[str]], None]
 
 
 class InputCheck(NamedTuple):
@@ -60,8 +63,9 @@ class Shield:
         model: InjectionModel | None = None,
         moderation: Moderation | None = None,
         fingerprints: Fingerprints | None = None,
+        tell: Tell | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self._tell = settings, tell
         self._embedder, self._model = embedder, model
         self._moderation = moderation or Moderation()
         self._coverage = Coverage(settings.coverage)
@@ -69,7 +73,6 @@ class Shield:
         # By the texts' hashes: two thousand of the longest texts would be gigabytes.
         self._verdicts: OrderedDict[bytes, InputCheck] = OrderedDict()
         self._lock, self._loading = Lock(), Lock()
-        self._counts: Counter[str] = Counter()
 
     @classmethod
     def from_config(
@@ -79,7 +82,7 @@ class Shield:
         *,
         embedder: Embeds | None = None,
         hook: Hook | None = None,
-        failure: Failure = "open",
+        tell: Tell | None = None,
     ) -> Shield:
         """The configured shield. `embedder` is shared with retrieval, else loaded at first use.
 
@@ -104,9 +107,10 @@ class Shield:
                     fix="set it to 0 or serve from a workspace",
                 )
             prints = Fingerprints.kept(workspace, shield.fingerprints)
+        failure = shield.moderation_failure
         moderation = Moderation(shield.moderation_url, key, hook=hook, failure=failure)
         return cls(shield, embedder=embedder or _standard, moderation=moderation,
-                   fingerprints=prints)  # fmt: skip
+                   fingerprints=prints, tell=tell)  # fmt: skip
 
     @classmethod
     def null(cls) -> Shield:
@@ -114,10 +118,9 @@ class Shield:
         return _Null()
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How often each flag was raised since the start, for the metrics."""
-        with self._lock:
-            return dict(self._counts)
+    def moderates(self) -> bool:
+        """Whether others judge what is said: then nothing may leave before it was judged whole."""
+        return self._moderation.configured
 
     def check_input(self, request: Request) -> InputCheck:
         """The worst of the turns that users and tools wrote; raises Fault 400 when it is blocked.
@@ -127,8 +130,11 @@ class Shield:
         if self.settings.injection == "off":
             return InputCheck()
         worst = InputCheck()
-        for param, text in _untrusted(request):
+        for param, text, before in _untrusted(request):
             found = self._verdict(text)
+            seam = f"{before[-_SEAM:]} {text[:_SEAM]}"
+            if before and (hits := [str(hit) for hit in find(seam) if hit.certain]):
+                found = InputCheck(1.0, (INJECTION, *hits))
             if INJECTION in found.flags and self.settings.injection == "block":
                 self._count(found.flags)
                 reasons = "; ".join(flag for flag in found.flags if flag != INJECTION)
@@ -161,7 +167,7 @@ class Shield:
 
     def stream(self, known: str) -> OutputStream:
         """The same for a text in pieces: `feed` each, then `close`; its `flags` say what it hid."""
-        return OutputStream(Known.of(known), addresses=self.settings.addresses)
+        return OutputStream(Known.of(known), addresses=self.settings.addresses, tell=self._count)
 
     async def moderate(self, text: str) -> tuple[str, ...]:
         """Flags of the moderation endpoint or hook; Fault 503 if it fails and that was chosen."""
@@ -248,9 +254,9 @@ class Shield:
             return embedder, model
 
     def _count(self, flags: Sequence[str]) -> None:
-        if flags:
-            with self._lock:
-                self._counts.update(flags)
+        if flags and self._tell is not None:
+            # Not under which coat a rule fired: rules are few, their pairs with coats are not.
+            self._tell(flag.partition(", in ")[0] for flag in flags)
 
 
 class _Null(Shield):
@@ -274,13 +280,16 @@ class _Null(Shield):
         return None
 
 
-def _untrusted(request: Request) -> Iterator[tuple[str, str]]:
-    """(parameter, text) of everything that neither the operator nor the model wrote."""
+def _untrusted(request: Request) -> Iterator[tuple[str, str, str]]:
+    """(parameter, text, the text right before it) of what neither operator nor model wrote."""
     if request.text is not None:
-        yield "prompt", request.text
+        yield "prompt", request.text, ""
+    before = ""
     for place, turn in enumerate(request.turns):
-        if turn.role in _UNTRUSTED and turn.content:
-            yield f"messages[{place}].content", turn.content
+        untrusted = turn.role in _UNTRUSTED
+        if untrusted and turn.content:
+            yield f"messages[{place}].content", turn.content, before
+        before = turn.content if untrusted else ""
 
 
 def _standard() -> Embeds:

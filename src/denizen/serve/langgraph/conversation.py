@@ -15,7 +15,14 @@ from denizen.serve.langgraph.contract import Contract, Invalid
 
 Message = Mapping[str, Any]  # as OpenAI writes it: role, content, ...
 # How the server's flags begin where it does not stand by its own answer.
-DOUBTS = ("low confidence", "out of domain", "upstream failed", "there is no stronger model")
+UNCHECKED = "the rules could not recompute the report"
+DOUBTS = (
+    "low confidence",
+    "out of domain",
+    "upstream failed",
+    "there is no stronger model",
+    UNCHECKED,
+)
 
 
 @dataclass(frozen=True)
@@ -112,4 +119,7 @@ def doubt_of(meta: Mapping[str, Any], floor: float | None, doubts: Collection[st
     if floor is not None and confidence is not None and float(confidence) < floor:
         return f"confidence {float(confidence):.2f} is below {floor:.2f}"
     flags = [str(flag) for flag in meta.get("flags") or ()]
+    # Without figures in the question the Analyst's report is the model's word alone.
+    if meta.get("skill") == "analyst_report" and meta.get("origin") == "local":
+        flags += [UNCHECKED] if meta.get("exact") is False else []
     return next((flag for flag in flags if flag.startswith(tuple(doubts))), "")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from denizen.serve.exchange import Outcome
+    from prometheus_client.core import Metric
+
+    from denizen.serve.exchange import Outcome, Usage
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _FIRST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -35,6 +37,43 @@ class Bounded:
                     return "other"
                 self._seen.add(text)
         return text
+
+
+# A figure of a budget's or an auditor's to_json: its name, its text, and whether it only grows.
+_BUDGET = {
+    "requests": ("escalation_budget_requests", "Requests that paid into the budget.", True),
+    "taken": ("escalation_budget_taken", "Escalations the budget paid for.", True),
+    "refused": ("escalation_budget_refused", "Escalations the budget did not pay for.", True),
+    "left": ("escalation_budget_left", "Escalations it could pay for now.", False),
+}
+_AUDITS = {
+    "audits": ("audit_compared", "Audits since the calibration that could be compared.", False),
+    "disagreed": ("audit_disagreed", "Those in which the stronger model disagreed.", False),
+    "unjudged": ("audit_unjudged", "Audits that could not be compared.", False),
+    "rate": ("audit_rate", "Share that disagreed.", False),
+    "low": ("audit_rate_low", "One-sided lower bound of that share, at route.delta.", False),
+    "high": ("audit_rate_high", "One-sided upper bound of that share, at route.delta.", False),
+    "e_value": ("audit_e_value", "Evidence that the promised risk is broken.", False),
+    "alarm": ("audit_alarm", "1 once the evidence reaches 1 / route.delta.", False),
+    "kept": ("audit_kept", "1 while the upper bound lies within the promise.", False),
+}
+
+
+class _Figures:
+    """What prometheus_client collects from a function that gives figures by name."""
+
+    def __init__(
+        self, read: Callable[[], Mapping[str, float]], named: Mapping[str, tuple[str, str, bool]]
+    ) -> None:
+        self._read, self._named = read, named
+
+    def collect(self) -> Iterable[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        figures = self._read()
+        for key, (name, text, grows) in self._named.items():
+            family = CounterMetricFamily if grows else GaugeMetricFamily
+            yield family(f"denizen_{name}", text, value=float(figures[key]))
 
 
 class Metrics:
@@ -76,6 +115,9 @@ class Metrics:
         self._findings = counter("guard_findings", "What the guard found, by rule.", "rule")
         self._losses = counter("trace_losses", "Traces that could not be kept or sent.")
         self._model = gauge("model_info", "The model that answers.", "model", "quant")
+        self._calibrated = gauge(
+            "router_calibrated", "1 if the router's promise holds for what is served.", "why"
+        )
         self._queue = gauge("queue_waiting", "Requests that wait for a place.")
         self._places = gauge("places_used", "Places in use.")
         self._most = gauge("places", "Places there are.")
@@ -95,8 +137,6 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
         if outcome is None:
             return
-        self._tokens.labels("in").inc(max(0, outcome.usage.prompt_tokens))
-        self._tokens.labels("out").inc(max(0, outcome.usage.completion_tokens))
         self._answers.labels(outcome.origin).inc()
         self._corrections.inc(len(outcome.corrections))
         if outcome.origin == "upstream":
@@ -107,6 +147,11 @@ class Metrics:
             self._exact.inc()
         for flag in outcome.flags:
             self._flags.labels(self._flag(flag)).inc()
+
+    def used(self, usage: Usage) -> None:
+        """Count tokens, of answers that were not finished too."""
+        self._tokens.labels("in").inc(max(0, usage.prompt_tokens))
+        self._tokens.labels("out").inc(max(0, usage.completion_tokens))
 
     def first_token(self, seconds: float) -> None:
         """Time the first piece of an answer."""
@@ -128,6 +173,21 @@ class Metrics:
     def model(self, name: str, quant: str = "") -> None:
         """Say which model answers."""
         self._model.labels(self._name(name), self._name(quant)).set(1)
+
+    def route(
+        self,
+        *,
+        budget: Callable[[], Mapping[str, float]] | None = None,
+        audits: Callable[[], Mapping[str, float]] | None = None,
+        calibrated: bool = False,
+        why: str = "",
+    ) -> None:
+        """Where the router's figures are read from when they are asked for; once a server."""
+        self._calibrated.labels(why[:200]).set(float(calibrated))
+        for read, figures in ((budget, _BUDGET), (audits, _AUDITS)):
+            if read is not None:
+                read()  # what it imports is imported now, not while a scrape waits
+                self._registry.register(_Figures(read, figures))
 
     def watch(
         self,

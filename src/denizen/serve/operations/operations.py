@@ -134,12 +134,13 @@ class Operations:
         self._limits.take(who, key=keyed, requests=requests)
 
     def spend(self, caller: Caller, usage: Usage) -> None:
-        """Count what an answer cost, against the rate, the daily quota and the log."""
+        """Count what an answer cost, against the rate, the daily quota, the metrics and the log."""
         who, keyed, _ = self._who(caller)
         tokens = usage.prompt_tokens + usage.completion_tokens
         self._limits.spend(who, tokens, key=keyed)
         if keyed:
             self._quotas.add(caller.id, tokens)
+        self.metrics.used(usage)
         access = current()
         access.prompt_tokens += usage.prompt_tokens
         access.completion_tokens += usage.completion_tokens

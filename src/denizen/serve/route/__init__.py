@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from denizen.serve.route.audit import Auditor, AuditState
     from denizen.serve.route.budget import Budget
     from denizen.serve.route.calibrating import calibrate
-    from denizen.serve.route.calibration import Calibration, read_calibration
+    from denizen.serve.route.calibration import Calibration, NotCalibrated, read_calibration
+    from denizen.serve.route.fingerprint import DOCUMENTS, depends_on
     from denizen.serve.route.reply import UpstreamFailed
     from denizen.serve.route.report import RouteReport
     from denizen.serve.route.reporting import report_of
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Answered": "upstream",
+    "DOCUMENTS": "fingerprint",
+    "NotCalibrated": "calibration",
+    "depends_on": "fingerprint",
     "AuditState": "audit",
     "Auditor": "audit",
     "Budget": "budget",
@@ -43,6 +47,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "DOCUMENTS",
     "SIGNALS",
     "Answered",
     "AuditState",
@@ -50,6 +55,7 @@ __all__ = [
     "Budget",
     "Calibration",
     "Decision",
+    "NotCalibrated",
     "Reading",
     "RouteReport",
     "Router",
@@ -57,6 +63,7 @@ __all__ = [
     "UpstreamFailed",
     "agrees",
     "calibrate",
+    "depends_on",
     "read_answer",
     "read_calibration",
     "report_of",

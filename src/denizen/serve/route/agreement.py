@@ -1,11 +1,13 @@
 """Does an upstream's answer say what the local one says?  For audits, without a gold answer.
 
 Contract: the local answer's exact result takes the place of the gold one and the verifier of tasks/
-judges the other text: by meaning, in any notation.  None where nothing can be compared.
+judges the other text: by meaning, in any notation.  An answer from documents agrees where what it
+cites bears the other's words.  None where nothing can be compared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,3 +47,14 @@ def agrees(question: str, local: str, other: str, suite: Suite) -> bool | None:
         form="object" if form == "object" else "call",
     )
     return verify(item, other).ok
+
+
+def agrees_with_sources(question: str, quotes: Sequence[str], other: str) -> bool | None:
+    """Whether the `quotes` that the local answer cites bear a sentence of `other`, which was
+    written over the same passages and may say more."""
+    from denizen.evaluate.suites.grounding_claims import claims, supports
+
+    told, cited = claims(other), "\n".join(quotes)
+    if not told or not cited:
+        return None
+    return any(supports(cited, claim.text, question) for claim in told)

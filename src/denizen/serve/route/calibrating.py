@@ -8,7 +8,7 @@ tested on the very file that serves, under the grammar and prompt that serve.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +18,18 @@ from denizen.evaluate.stats import wilson
 from denizen.project import Bar, content_hash, source_hash
 from denizen.project.hashing import sha256_file
 from denizen.serve.route import learn as learning
-from denizen.serve.route.calibration import FOLDER, VERSION, Calibration, Settings
+from denizen.serve.route.calibration import FOLDER, VERSION, Calibration, Settings, Sourced
 from denizen.serve.route.domain import Domain
+from denizen.serve.route.fingerprint import DOCUMENTS, depends_on
 from denizen.serve.route.questions import calibration_split, halves, training_questions
 from denizen.serve.route.scored import Journal, Scored, asking, score_all, write_scored
+from denizen.serve.route.sourced import document_answers, sourced_of
 from denizen.tasks import suite_of
 
 if TYPE_CHECKING:
     from denizen.models.embedder import Embeds
     from denizen.project import Config
+    from denizen.retrieve import Index
     from denizen.serve.exchange import Guiding
     from denizen.serve.route.questions import Split
     from denizen.tasks import Suite
@@ -41,30 +44,40 @@ def calibrate(
     open_backend: Callable[[], Guiding],
     *,
     embedder: Embeds | None = None,
+    index: Index | None = None,
     quiet: bool = False,
     say: Say = lambda _: None,
 ) -> Calibration:
     """Calibrate the router of a workspace for one GGUF, which `open_backend` loads (if a question
     is still unanswered; it is closed again).
 
-    Without an embedder the distance from the training questions is no signal.  Raises DataError,
-    LeakError, ArtefactError or WorkspaceError; what was answered is kept.
+    Without an embedder the distance from the training questions is no signal; with an `index` its
+    answers from documents are calibrated too.  Raises DataError, LeakError, ArtefactError or
+    WorkspaceError; what was answered is kept.
     """
     suite = suite_of(config.data.families)
-    digest = sha256_file(gguf)
+    depends = depends_on(config, suite, sha256_file(gguf), index)
     known = training_questions(workspace)
     if not known:
         say("no training rows in this workspace: likeness to them cannot be checked or measured")
     split = calibration_split(suite, config.route.items, known, embedder)
     say(f"{len(split.items)} questions, {split.left_out} left out as too like known ones")
-    scored = answers(workspace, config, suite, split, digest, open_backend, quiet=quiet)
+    scored = answers(workspace, config, suite, split, depends, open_backend, quiet=quiet)
+    told: list[Scored] = []
+    asked = 0
+    if index is not None:
+        told, asked = document_answers(workspace, config, index, depends[DOCUMENTS], quiet=quiet)
     domain = ""
     if embedder is not None and known:
         sketch = Domain.of([one.prompt for one in known], embedder)
         domain = sketch.save(workspace / FOLDER)
         scored = _with_distances(scored, sketch, embedder)
+        told = _with_distances(told, sketch, embedder)
     settings = settings_of(config, suite, len(split.items))
-    made = calibration_of(scored, settings, suite, digest, domain)
+    documents = sourced_of(told, asked, settings.risk, settings.delta)
+    if index is not None and documents is None:
+        say(f"the index answers {len(told)} of {asked} questions: too few to calibrate documents")
+    made = calibration_of(scored, settings, suite, depends, domain, documents)
     kept = f"answers-{content_hash([s.signals for s in scored])[:16]}.jsonl"
     write_scored(workspace / FOLDER / kept, scored)
     facts = {
@@ -85,7 +98,7 @@ def answers(
     config: Config,
     suite: Suite,
     split: Split,
-    gguf: str,
+    depends: Mapping[str, str],
     open_backend: Callable[[], Guiding],
     *,
     quiet: bool,
@@ -93,12 +106,8 @@ def answers(
     """The file's own answers to the split, judged; resumed where a killed run stopped."""
     key = content_hash(
         {
-            "gguf": gguf,
             "questions": split.hash,
-            "suite": suite_hash(suite),
-            "tokens": config.evaluate.max_new_tokens,
-            "reasoning": config.serve.reasoning,
-            "skills": [dict(config.serve.skills), _adapters(config)],
+            "depends": {name: value for name, value in depends.items() if name != DOCUMENTS},
             "code": source_hash("models", "serve/backend", "serve/answering"),
         }
     )
@@ -126,13 +135,13 @@ def answers(
     return made
 
 
-def _adapters(config: Config) -> dict[str, str]:
-    """Adapters by name with their files' hashes: another file answers otherwise."""
-    return {name: sha256_file(Path(path)) for name, path in config.serve.adapters.items()}
-
-
 def calibration_of(
-    scored: Sequence[Scored], settings: Settings, suite: Suite, gguf: str, domain: str = ""
+    scored: Sequence[Scored],
+    settings: Settings,
+    suite: Suite,
+    depends: Mapping[str, str],
+    domain: str = "",
+    documents: Sourced | None = None,
 ) -> Calibration:
     """Fit and test on scored answers; nothing is written."""
     fitting, testing = halves(scored)
@@ -151,8 +160,7 @@ def calibration_of(
     }
     return Calibration(
         VERSION,
-        gguf,
-        suite_hash(suite),
+        depends["model"],
         datetime.now(UTC).isoformat("T", "seconds"),
         settings,
         found.model,
@@ -164,6 +172,8 @@ def calibration_of(
         domain,
         "",
         facts,
+        {n: v for n, v in depends.items() if n != DOCUMENTS or documents is not None},
+        documents,
     )
 
 
@@ -178,11 +188,6 @@ def settings_of(config: Config, suite: Suite, items: int) -> Settings:
         config.serve.reasoning,
         suite.names,
     )
-
-
-def suite_hash(suite: Suite) -> str:
-    """Hash of the families and the code that makes and judges them."""
-    return content_hash({"families": suite.names, "code": source_hash("tasks")})
 
 
 def group_names(suite: Suite) -> dict[str, str]:

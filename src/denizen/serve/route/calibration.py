@@ -1,28 +1,38 @@
 """The calibration file `route.json`: what was fitted, on what, and what it promises.
 
 Contract: frozen, JSON-serialisable, written whole or not at all and validated when read; it names
-the GGUF it holds for, and `read_calibration` refuses it for any other file.  Rates are fractions,
-`threshold` None means that no threshold keeps the promise for that group.
+what it depends on (the GGUF, the prompt, ...), and `read_calibration` says NotCalibrated where that
+is no longer so.  Rates are fractions, `threshold` None means that no threshold keeps the promise.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from denizen.project.atomic import atomic_write_text
 from denizen.project.errors import ArtefactError, from_os_error
+from denizen.serve.route.fingerprint import differing
 from denizen.serve.route.fit import Confidence
 
 NAME = "route.json"
 FOLDER = "route"
-VERSION = 1
+VERSION = 2  # also that of the signals' meaning
 # The group of everything that has no threshold of its own.
 POOLED = "*"
 Status = Literal["FEASIBLE", "INFEASIBLE"]
 FIX = "run `denizen route calibrate` again"
+
+
+class NotCalibrated(ArtefactError):
+    """A calibration of something else than what is served: it promises nothing here."""
+
+    def __init__(self, differs: str, path: Path) -> None:
+        what = f"not calibrated: the calibration is of another {differs}"
+        super().__init__(what, where=str(path), fix=FIX)
 
 
 @dataclass(frozen=True)
@@ -87,17 +97,30 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Sourced:
+    """Answers from documents: their own model and threshold, with a promise of their own.
+
+    `asked` questions were put to the index; a threshold is tested on what it answers of them.
+    """
+
+    model: Confidence
+    threshold: GroupThreshold
+    asked: int
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Everything a router needs, and what a reader wants to know of it.
 
-    `members` are all groups that calibration met; `names` translate a tool or a schema into its
-    group; `domain` is the file of the training questions' sketch in the folder `route`, "" without
+    `depends` is what it holds for (see fingerprint.py), `gguf` the first of it for
+    readers; `members` are all groups that calibration met; `names` translate a tool or a schema
+    into its group; `documents` is the calibration of answers from documents, None without an
+    index; `domain` is the file of the training questions' sketch in the folder `route`, "" without
     one, and `answers` that of the scored answers; `facts` are for people.
     """
 
     version: int
     gguf: str
-    suite: str
     created: str
     settings: Settings
     model: Confidence
@@ -109,6 +132,8 @@ class Calibration:
     domain: str
     answers: str
     facts: dict[str, Any]
+    depends: dict[str, str]
+    documents: Sourced | None = None
 
     def save(self, workspace: Path) -> Path:
         """Write `route.json` into a workspace."""
@@ -121,17 +146,20 @@ def file_of(path: Path) -> Path:
     return path / NAME if path.is_dir() else path
 
 
-def read_calibration(path: Path, gguf: str = "") -> Calibration | None:
+def read_calibration(path: Path, now: Mapping[str, str] | None = None) -> Calibration | None:
     """The calibration at a path (file or workspace), None if there is none.
 
-    `gguf`: SHA-256 of the file that answers; a calibration of another raises ArtefactError, as
-    does a file that is damaged or of another version.
+    `now`: what is served, by `depends_on`; a calibration of something else, or of another version,
+    raises NotCalibrated, a damaged file ArtefactError.
     """
     from pydantic import TypeAdapter, ValidationError
 
     path = file_of(path)
     try:
-        found = TypeAdapter(Calibration).validate_json(path.read_bytes())
+        data = path.read_bytes()
+        if _version(data) not in (VERSION, None):
+            raise NotCalibrated("version of Denizen", path)
+        found = TypeAdapter(Calibration).validate_json(data)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -144,16 +172,16 @@ def read_calibration(path: Path, gguf: str = "") -> Calibration | None:
         raise ArtefactError(
             f"not a calibration: {where}: {first['msg'].lower()}", where=str(path), fix=FIX
         ) from error
-    if found.version != VERSION:
-        raise ArtefactError(
-            f"the calibration is of version {found.version}, not {VERSION}",
-            where=str(path),
-            fix=FIX,
-        )
-    if gguf and found.gguf != gguf:
-        raise ArtefactError(
-            f"the calibration is of another model: {found.gguf[:12]}, not {gguf[:12]}",
-            where=str(path),
-            fix="run `denizen route calibrate` for this model, or delete the file",
-        )
+    if now and (differs := differing(found.depends, now)):
+        raise NotCalibrated(", ".join(differs), path)
     return found
+
+
+def _version(data: bytes) -> int | None:
+    """The version a file says it is of, None where it says none."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return None
+    said = found.get("version") if isinstance(found, dict) else None
+    return said if isinstance(said, int) else None

@@ -15,6 +15,7 @@ from denizen.project import Bar
 from denizen.project.errors import ArtefactError
 from denizen.serve.route.audit import Auditor
 from denizen.serve.route.calibration import FOLDER, file_of, read_calibration
+from denizen.serve.route.fingerprint import depends_on, differing
 from denizen.serve.route.frontier import Frontier, cache_file, frontier_answers
 from denizen.serve.route.questions import halves
 from denizen.serve.route.report import RouteReport, make_report
@@ -41,6 +42,9 @@ def report_of(
             where=str(file_of(workspace)),
             fix="run `denizen route calibrate` first",
         )
+    suite = suite_of(config.data.families)
+    if differs := differing(calibration.depends, depends_on(config, suite, calibration.gguf)):
+        say(f"the configuration has another {', '.join(differs)} now: the server will not use this")
     _, testing = halves(read_scored(workspace / FOLDER / Path(calibration.answers).name))
     upstream = Upstream.from_config(config.route)
     frontier = None

@@ -2,7 +2,8 @@
 
 Contract: `decide` never raises and is a pure function of the calibration; an answer is local only
 where its calibrated confidence reaches its group's threshold.  What was not calibrated (a failed
-check, a missing signal, an unknown group) is never local: the promise says nothing about it.
+check, a missing signal, an unknown group) is never local.  `covers` says for which kinds of request
+the promise was tested at all: for others `decide` is not to be asked.
 """
 
 from __future__ import annotations
@@ -14,20 +15,26 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from denizen.project.hashing import sha256_file
+from denizen.project.errors import ArtefactError
 from denizen.serve.route.calibration import (
     FOLDER,
     POOLED,
     Calibration,
+    NotCalibrated,
     file_of,
     read_calibration,
 )
+from denizen.serve.route.fingerprint import DOCUMENTS
 from denizen.serve.route.risk import FLOOR
 from denizen.serve.route.signals import NO_GROUP
 
 if TYPE_CHECKING:
     from denizen.models.embedder import Embeds
     from denizen.serve.route.domain import Domain
+
+
+# One question to the Analyst by the release's name: what calibration asks.
+QUESTION = "question"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +64,19 @@ class Router:
         self._lock = Lock()
         self._thresholds = {group.group: group.threshold for group in calibration.groups}
         self._members = frozenset(calibration.members)
+        self.kinds = frozenset({QUESTION, *([DOCUMENTS] if calibration.documents else [])})
 
     @classmethod
     def load(
-        cls, path: Path, gguf: Path | str = "", embedder: Embeds | None = None
+        cls, path: Path, now: Mapping[str, str] | None = None, embedder: Embeds | None = None
     ) -> Router | None:
         """The router of a workspace (or of its `route.json`); None if it is not calibrated.
 
-        `gguf`: the file that answers, or its SHA-256.  Raises ArtefactError for a calibration of
-        another file, or one that is damaged.
+        `now`: what is served, by `depends_on`.  Raises NotCalibrated for a calibration of something
+        else, ArtefactError for one that is damaged.  Documents that are found otherwise than at
+        calibration, or not at all, are no longer covered.
         """
-        digest = sha256_file(gguf) if isinstance(gguf, Path) else gguf
-        found = read_calibration(path, digest)
+        found = read_calibration(path, now)
         if found is None:
             return None
         domain = None
@@ -76,7 +84,16 @@ class Router:
             from denizen.serve.route.domain import Domain
 
             domain = Domain.load(file_of(path).parent / FOLDER / Path(found.domain).name)
-        return cls(found, domain, embedder)
+            if embedder is not None and domain.embedder != _id_of(embedder):
+                raise NotCalibrated("embedder", file_of(path))
+        router = cls(found, domain, embedder)
+        if now is not None and found.depends.get(DOCUMENTS) != now.get(DOCUMENTS):
+            router.kinds -= {DOCUMENTS}
+        return router
+
+    def covers(self, kind: str) -> bool:
+        """Whether calibration asked such requests: QUESTION, DOCUMENTS, or another kind."""
+        return kind in self.kinds
 
     @property
     def promise(self) -> str:
@@ -85,6 +102,7 @@ class Router:
         return (
             f"of the answers given locally at most {settings.risk:.1%} are wrong, "
             f"with confidence {1 - settings.delta:.0%}, for questions like the calibration's"
+            f"{', and for answers from documents' if DOCUMENTS in self.kinds else ''}"
         )
 
     def group(self, name: str) -> str:
@@ -95,7 +113,8 @@ class Router:
 
     def decide(self, signals: Mapping[str, float], group: str) -> Decision:
         """Judge one local answer; `group` is its family, or the tool or schema it used."""
-        model = self.calibration.model
+        sourced = self.calibration.documents if group == DOCUMENTS else None
+        model = sourced.model if sourced else self.calibration.model
         known = {n: v for n, v in signals.items() if math.isfinite(v)}
         if failed := hard_failure(known):
             return Decision(False, 0.0, None, failed)
@@ -103,9 +122,12 @@ class Router:
             return Decision(False, None, None, f"not known: {', '.join(missing)}")
         confidence = max(float(model.of([known])[0]), FLOOR)
         name = self.group(group)
-        if name not in self._members:
+        if sourced:
+            threshold = sourced.threshold.threshold
+        elif name not in self._members:
             return Decision(False, confidence, None, "a kind of question without calibration")
-        threshold = self._thresholds.get(name, self._thresholds.get(POOLED))
+        else:
+            threshold = self._thresholds.get(name, self._thresholds.get(POOLED))
         if threshold is None:
             return Decision(False, confidence, None, "no threshold keeps the promise")
         local = confidence >= threshold
@@ -133,3 +155,11 @@ def hard_failure(signals: Mapping[str, float]) -> str:
     if signals.get("recompute_failed", 0.0) >= 0.5:
         return "the engine refuses the answer"
     return ""
+
+
+def _id_of(embedder: Embeds) -> str:
+    """Its id; "" where its files are not there, which are then other ones than calibration's."""
+    try:
+        return embedder.id
+    except ArtefactError:
+        return ""

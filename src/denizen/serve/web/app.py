@@ -34,6 +34,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/models/{id:path}", routes_openai.model),
     ("POST", "/v1/feedback", routes_operations.feedback),
     ("POST", "/v1/traces", routes_operations.traces),
+    ("POST", "/admin/adapters", routes_operations.load_adapter),
+    ("DELETE", "/admin/adapters/{id}", routes_operations.unload_adapter),
     ("POST", "/api/chat", routes_ollama.chat),
     ("POST", "/api/generate", routes_ollama.generate),
     ("POST", "/api/embed", routes_ollama.embed_many),

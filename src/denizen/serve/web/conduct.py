@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from denizen.serve.api.rendering import Rendering
 from denizen.serve.exchange import Fault, Outcome, Piece, Request, Usage
+from denizen.serve.metering import Meter, metered
 from denizen.serve.web.arrival import JSON, Arrival
 from denizen.serve.web.door import fault_of
 from denizen.serve.web.inbox import Left, until_left
@@ -107,7 +108,7 @@ class _Turn:
     async def _answer(self) -> AsyncIterator[AsyncIterator[Piece | Outcome]]:
         """The service's items, within a place and the time there is."""
         site, arrival = self._arrival.site, self._arrival
-        try:
+        with _charged(arrival) as used:
             async with site.operations.place(arrival.caller):
                 items = site.answering.chat(self._request, arrival.visit)
                 clock = asyncio.timeout(site.settings.request_seconds + _GRACE)
@@ -121,12 +122,11 @@ class _Turn:
                 finally:
                     if (close := getattr(items, "aclose", None)) is not None:
                         await close()
-        finally:
-            # Who leaves early has still been written for; without an outcome a piece is a token.
-            ended = arrival.outcome
-            used = ended.usage if ended else Usage(completion_tokens=self._pieces)
-            if used != Usage():
-                site.operations.spend(arrival.caller, used)
+                    # A backend that does not count: a piece is a token.
+                    used.written = max(used.written, self._pieces)
+                    if arrival.outcome is not None:
+                        told = arrival.outcome.usage
+                        used.read, used.written = told.prompt_tokens, told.completion_tokens
 
     async def _open(self) -> None:
         await self._arrival.open(200, self._rendering.media, self._headers() | _STREAM, None)
@@ -145,6 +145,17 @@ class _Turn:
         if self._arrival.outcome is None:
             raise RuntimeError("the service ended without an outcome")
         return self._arrival.outcome
+
+
+@contextmanager
+def _charged(arrival: Arrival) -> Iterator[Meter]:
+    """Charge what is used in the block, however it ends: who leaves early was still worked for."""
+    with metered() as used:
+        try:
+            yield used
+        finally:
+            if used.usage != Usage():
+                arrival.site.operations.spend(arrival.caller, used.usage)
 
 
 def _late(seconds: float) -> Fault:
@@ -167,15 +178,16 @@ async def embed(
     site = arrival.site
 
     async def work() -> None:
-        async with site.operations.place(arrival.caller):
-            try:
-                async with asyncio.timeout(site.settings.request_seconds + _GRACE) as clock:
-                    vectors, usage = await site.answering.embed(model, texts, arrival.visit)
-            except TimeoutError:
-                if not clock.expired():
-                    raise
-                raise _late(site.settings.request_seconds) from None
-        site.operations.spend(arrival.caller, usage)
+        with _charged(arrival) as used:
+            async with site.operations.place(arrival.caller):
+                try:
+                    async with asyncio.timeout(site.settings.request_seconds + _GRACE) as clock:
+                        vectors, usage = await site.answering.embed(model, texts, arrival.visit)
+                        used.read, used.written = usage.prompt_tokens, usage.completion_tokens
+                except TimeoutError:
+                    if not clock.expired():
+                        raise
+                    raise _late(site.settings.request_seconds) from None
         await arrival.reply(200, answer(vectors, usage))
 
     await until_left(arrival.receive, work(), lambda: arrival.closed)

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from denizen.serve.api.adapters import AdapterBody
 from denizen.serve.api.feedback import FeedbackBody
 from denizen.serve.api.ollama.body import OllamaChatBody, OllamaGenerateBody, OllamaShowBody
 from denizen.serve.api.ollama.models import OllamaEmbedBody, OllamaEmbeddingsBody
@@ -50,6 +51,22 @@ OPERATIONS = (
     Operation("get", "/v1/models/{id}", "One model", "Model", missing=True),
     Operation("post", "/v1/feedback", "What a user thought", "Feedback", FeedbackBody),
     Operation("post", "/v1/traces", "Take OTLP traces", "Traces", missing=True),
+    Operation(
+        "post",
+        "/admin/adapters",
+        "Take in an adapter of the workspace's artefacts",
+        "AdapterLoaded",
+        AdapterBody,
+        missing=True,
+    ),
+    Operation(
+        "delete",
+        "/admin/adapters/{id}",
+        "Let an adapter go",
+        "AdapterUnloaded",
+        missing=True,
+        statuses=(400,),
+    ),
     Operation("post", "/api/chat", "Ollama: chat", "OllamaChat", OllamaChatBody, LINES),
     Operation(
         "post", "/api/generate", "Ollama: generate", "OllamaGenerate", OllamaGenerateBody, LINES
@@ -189,8 +206,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
 def _statuses(operation: Operation) -> tuple[int, ...]:
     if operation.free:
         return (403, 500)
-    if operation.method == "get":
-        return (401, 403, *((404,) if operation.missing else ()), 429, 500, 503)
+    if operation.method != "post":
+        missing = (404,) if operation.missing else ()
+        return (*operation.statuses, 401, 403, *missing, 429, 500, 503)
     return tuple(_ERRORS)
 
 

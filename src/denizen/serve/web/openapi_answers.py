@@ -234,6 +234,8 @@ ANSWERS: dict[str, Schema] = {
     "Models": thing(object=one("list"), data=many(ref("Model"))),
     "Feedback": thing(trace_id=TEXT, score=REAL, recorded=one(True)),
     "Traces": {"type": "object"},
+    "AdapterLoaded": thing(name=TEXT, change=REAL),
+    "AdapterUnloaded": thing(name=TEXT, unloaded=one(True)),
     "OllamaChat": thing(_OLLAMA_END, **_OLLAMA_HEAD, message=_OLLAMA_MESSAGE),
     "OllamaGenerate": thing(_OLLAMA_END, **_OLLAMA_HEAD, response=TEXT),
     "OllamaEmbed": thing(
@@ -260,6 +262,6 @@ ANSWERS: dict[str, Schema] = {
     ),
     "Version": thing(version=TEXT),
     "Health": thing(status=one("ok"), name=TEXT, version=TEXT),
-    "Status": thing(status=TEXT),
+    "Status": thing({"router": TEXT}, status=TEXT),
     "Document": {"type": "object"},
 }

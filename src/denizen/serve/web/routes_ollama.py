@@ -31,13 +31,8 @@ async def chat(arrival: Arrival) -> None:
     arrival.work("chat")
     body = await arrival.json(OllamaChatBody, forms=True)
     card = _card(arrival, body.model)
-    if not body.messages:
-        unload = body.keep_alive == 0
-        told = loaded(body.model, chat=True, created=arrival.started, unload=unload)
-        await arrival.reply(200, told)
-        return
-    request = chat_request(body, _context(card))
-    await _converse(arrival, request, card, chat=True, stream=body.stream)
+    request = chat_request(body, _context(card)) if body.messages else None
+    await _written(arrival, body, request, card)
 
 
 async def generate(arrival: Arrival) -> None:
@@ -45,13 +40,8 @@ async def generate(arrival: Arrival) -> None:
     arrival.work("chat")
     body = await arrival.json(OllamaGenerateBody, forms=True)
     card = _card(arrival, body.model)
-    if not body.prompt:
-        unload = body.keep_alive == 0
-        told = loaded(body.model, chat=False, created=arrival.started, unload=unload)
-        await arrival.reply(200, told)
-        return
-    request = generate_request(body, _context(card))
-    await _converse(arrival, request, card, chat=False, stream=body.stream)
+    request = generate_request(body, _context(card)) if body.prompt else None
+    await _written(arrival, body, request, card)
 
 
 async def embed_many(arrival: Arrival) -> None:
@@ -107,14 +97,24 @@ async def version(arrival: Arrival) -> None:
     await arrival.reply(200, {"version": arrival.site.version})
 
 
-async def _converse(
-    arrival: Arrival, request: Request, card: ModelCard, *, chat: bool, stream: bool | None
+async def _written(
+    arrival: Arrival,
+    body: OllamaChatBody | OllamaGenerateBody,
+    request: Request | None,
+    card: ModelCard,
 ) -> None:
+    """Answer a request; None is an empty one, which only loads or unloads the model."""
+    chat = isinstance(body, OllamaChatBody)
+    if request is None:
+        unload = body.keep_alive == 0
+        told = loaded(body.model, chat=chat, created=arrival.started, unload=unload)
+        await arrival.reply(200, told)
+        return
     may_have(arrival, request)
     rendering = OllamaAnswer(request, chat=chat, created=arrival.started)
     # The client's name of the model stays in the answer; the service knows it without the tag.
     request = replace(request, model=card.id)
-    await converse(arrival, request, rendering, stream=stream is not False)
+    await converse(arrival, request, rendering, stream=body.stream is not False)
 
 
 def _card(arrival: Arrival, name: str, *, embedding: bool = False) -> ModelCard:

@@ -1,15 +1,18 @@
 """Routes for whoever runs the server, and for what comes after an answer.
 
 Contract: /healthz says the process lives, /readyz that it can answer (503 while it drains or the
-model is not there), /metrics is Prometheus text; /v1/feedback and /v1/traces take what is learnt
-from.  The document at /openapi.json is the server's own.
+model is not there; `router` says why a calibration that is there is not used), /metrics is
+Prometheus text; /v1/feedback and /v1/traces take what is learnt from.  The document at
+/openapi.json is the server's own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
+from typing import Any
 
+from denizen.serve.api.adapters import AdapterBody
 from denizen.serve.api.feedback import FeedbackBody, score_of
 from denizen.serve.exchange import Fault
 from denizen.serve.operations.metrics import CONTENT_TYPE
@@ -43,7 +46,10 @@ async def readyz(arrival: Arrival) -> None:
             ready = await site.answering.ready()
     except Exception:
         ready = False
-    await arrival.reply(200 if ready else 503, {"status": "ready" if ready else "not ready"})
+    told = {"status": "ready" if ready else "not ready"}
+    if stale := getattr(site.answering, "stale", ""):
+        told["router"] = stale  # it answers, but promises nothing
+    await arrival.reply(200 if ready else 503, told)
 
 
 async def metrics(arrival: Arrival) -> None:
@@ -60,6 +66,28 @@ async def feedback(arrival: Arrival) -> None:
     score = score_of(body)
     await arrival.site.answering.feedback(body.trace_id, score, body.comment or "", arrival.visit)
     await arrival.reply(200, {"trace_id": body.trace_id, "score": score, "recorded": True})
+
+
+async def load_adapter(arrival: Arrival) -> None:
+    """POST /admin/adapters: it must change what the model says, or is refused."""
+    arrival.admit("admin")
+    body = await arrival.json(AdapterBody)
+    change = await _adapting(arrival).load_adapter(body.name, body.path)
+    await arrival.reply(200, {"name": body.name, "change": change})
+
+
+async def unload_adapter(arrival: Arrival) -> None:
+    """DELETE /admin/adapters/{id}: answers that speak with it are finished first."""
+    arrival.admit("admin")
+    name = str(arrival.scope["path_params"]["id"])
+    await _adapting(arrival).unload_adapter(name)
+    await arrival.reply(200, {"name": name, "unloaded": True})
+
+
+def _adapting(arrival: Arrival) -> Any:
+    if not hasattr(arrival.site.answering, "load_adapter"):
+        raise Fault(404, "This server takes no adapters.", code="adapters_not_served")
+    return arrival.site.answering
 
 
 async def traces(arrival: Arrival) -> None:

@@ -6,13 +6,14 @@ refused by name.  A tool's message names the call it answers.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from denizen.serve.api import limits
-from denizen.serve.api.shape import Body, Ignored, Name, Text, shape_of
+from denizen.serve.api.shape import SOME_PARTS, TEXT_OR_PARTS, Body, Ignored, Name, Text
 from denizen.serve.exchange import ToolCall, Turn
 
 
@@ -33,15 +34,8 @@ class TextPart(Body):
 
 
 Content = Annotated[
-    Annotated[Text, Tag("<text>")]
-    | Annotated[
-        list[TextPart], Field(min_length=1, max_length=limits.PARTS, fail_fast=True), Tag("<list>")
-    ],
-    Discriminator(
-        shape_of,
-        custom_error_type="shape",
-        custom_error_message="must be a string or a list of text parts",
-    ),
+    Annotated[Text, Tag("<text>")] | Annotated[list[TextPart], SOME_PARTS, Tag("<list>")],
+    TEXT_OR_PARTS,
 ]
 
 
@@ -140,7 +134,12 @@ def turn(message: SystemMessage | UserMessage | AssistantMessage | ToolMessage) 
     return Turn(message.role, said, name=message.name or "")
 
 
-def plain(content: str | list[TextPart] | None) -> str:
+class _Said(Protocol):
+    text: str | None
+    refusal: str | None
+
+
+def plain(content: str | Sequence[_Said] | None) -> str:
     """Content as one text."""
     if content is None or isinstance(content, str):
         return content or ""

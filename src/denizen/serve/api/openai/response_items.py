@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
 from pydantic_core import PydanticCustomError
 
-from denizen.serve.api import limits
-from denizen.serve.api.shape import Body, Ignored, Name, Text, shape_of
+from denizen.serve.api.openai.messages import plain
+from denizen.serve.api.shape import SOME_PARTS, TEXT_OR_PARTS, Body, Ignored, Name, Text
 from denizen.serve.exchange import ToolCall, Turn
 
 _TEXTS = ("input_text", "output_text", "refusal")
@@ -37,15 +37,8 @@ class ItemPart(Body):
 
 
 ItemContent = Annotated[
-    Annotated[Text, Tag("<text>")]
-    | Annotated[
-        list[ItemPart], Field(min_length=1, max_length=limits.PARTS, fail_fast=True), Tag("<list>")
-    ],
-    Discriminator(
-        shape_of,
-        custom_error_type="shape",
-        custom_error_message="must be a string or a list of text parts",
-    ),
+    Annotated[Text, Tag("<text>")] | Annotated[list[ItemPart], SOME_PARTS, Tag("<list>")],
+    TEXT_OR_PARTS,
 ]
 
 
@@ -117,9 +110,9 @@ def response_turns(
         return (*turns, Turn("user", given))
     for item in given:
         if isinstance(item, MessageItem):
-            turns.append(Turn(item.role, _plain(item.content)))
+            turns.append(Turn(item.role, plain(item.content)))
         elif isinstance(item, OutputItem):
-            turns.append(Turn("tool", _plain(item.output), tool_call_id=item.call_id))
+            turns.append(Turn("tool", plain(item.output), tool_call_id=item.call_id))
         else:
             call = ToolCall(item.call_id, item.name, item.arguments)
             if turns and turns[-1].role == "assistant":
@@ -127,9 +120,3 @@ def response_turns(
             else:
                 turns.append(Turn("assistant", "", (call,)))
     return tuple(turns)
-
-
-def _plain(content: str | list[ItemPart]) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(part.text or part.refusal or "" for part in content)

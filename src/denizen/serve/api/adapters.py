@@ -1,0 +1,20 @@
+"""POST /admin/adapters: an adapter to take in while serving.
+
+Contract: a name to ask for it by, and the path of a LoRA-GGUF inside the workspace's artefacts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from denizen.serve.api import limits
+from denizen.serve.api.shape import Body
+
+
+class AdapterBody(Body):
+    """The body; `path` is relative to the folder `artefacts` of the workspace."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+    path: Annotated[str, StringConstraints(min_length=1, max_length=4 * limits.NAME)]
