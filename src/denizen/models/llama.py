@@ -55,7 +55,7 @@ class LlamaEngine:
         self.parallel = parallel
         self._path = gguf
         self._one_at_a_time = Lock()
-        self._server = xllamacpp.Server(params)
+        self._server = start_server(params)
 
     def complete(
         self,
@@ -157,6 +157,20 @@ class LlamaEngine:
     def close(self) -> None:
         """Free the model."""
         self._server = None
+
+
+def start_server(params: Any) -> Any:
+    """A `xllamacpp.Server` whose loop runs: `params` as given, with its metrics on.
+
+    Its constructor returns a moment before the loop begins, and a server that is freed in that
+    moment is waited for without end, with the GIL held.  Metrics are told by the loop itself.
+    """
+    import xllamacpp
+
+    params.endpoint_metrics = True
+    server = xllamacpp.Server(params)
+    server.handle_metrics()
+    return server
 
 
 def _check_magic(gguf: Path) -> None:

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -351,6 +353,17 @@ def test_a_closed_backend_answers_nobody(gguf: Path, monkeypatch: pytest.MonkeyP
             assert fault.status == 503
 
     run(close_while_writing())
+
+
+def test_a_server_freed_at_once_does_not_hang(gguf: Path) -> None:
+    # In a process of its own: what hangs there holds the GIL.
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom denizen.models import LlamaEngine\n"
+        "from denizen.serve.backend.engine import Engine\nplace = Path(sys.argv[1])\n"
+        "for _ in range(8):\n    LlamaEngine(place, context=128).close()\n"
+        "    Engine(place, context=128, parallel=1, threads=1).close()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(gguf)], check=True, timeout=120)
 
 
 def test_signal_handlers_stay_ours(gguf: Path) -> None:

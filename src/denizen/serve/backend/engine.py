@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from denizen.models.llama import start_server
 from denizen.project.errors import ArtefactError
 
 _ACTION = 256  # more than the bytes of a struct sigaction
@@ -45,7 +46,6 @@ class Engine:
         # Prompts of past requests in memory beside the cells: gigabytes, if it is allowed to.
         params.cache_ram_mib = 0
         params.ui = False
-        params.endpoint_metrics = True
         params.api_keys = [secrets.token_urlsafe(32)]
         # A scale of 0 until a request asks for the adapter.
         params.lora_adapters = [
@@ -53,7 +53,7 @@ class Engine:
         ]
         with _signals_kept():
             try:
-                self._server: Any = xllamacpp.Server(params)
+                self._server: Any = start_server(params)
             except Exception as error:
                 raise ArtefactError(
                     "llama.cpp cannot serve the model",
