@@ -23,7 +23,7 @@ from benchmarks import servers
 from benchmarks.child import measured
 from benchmarks.load import Spec, spec_text
 
-CLIENTS = (1, 2, 4, 8, 16)
+CLIENTS = (1, 4, 16)
 ROUNDS = 3
 CONTEXT, PARALLEL = 2048, 4
 TARGETS = {"throughput_ratio": ">= 0.95", "added_p50_ms": "<= 5"}

@@ -361,7 +361,8 @@ def test_a_server_freed_at_once_does_not_hang(gguf: Path) -> None:
         "import sys\nfrom pathlib import Path\nfrom denizen.models import LlamaEngine\n"
         "from denizen.serve.backend.engine import Engine\nplace = Path(sys.argv[1])\n"
         "for _ in range(8):\n    LlamaEngine(place, context=128).close()\n"
-        "    Engine(place, context=128, parallel=1, threads=1).close()\n"
+        "    engine = Engine(place, context=128, parallel=1, threads=1)\n"
+        "    engine.start()\n    engine.close()\n"
     )
     subprocess.run([sys.executable, "-c", script, str(gguf)], check=True, timeout=120)
 
@@ -371,6 +372,7 @@ def test_signal_handlers_stay_ours(gguf: Path) -> None:
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
         engine = Engine(gguf, context=256, parallel=1, threads=1)
+        engine.start()
         os.kill(os.getpid(), signal.SIGTERM)
         assert until(lambda: heard == [signal.SIGTERM], 2)
         told: list[bytes] = []
@@ -384,7 +386,7 @@ def test_signal_handlers_stay_ours(gguf: Path) -> None:
 def test_the_inner_port_is_closed_to_others(backend: LocalBackend) -> None:
     import httpx
 
-    address = backend._engine._server.listening_address
+    address = backend._engine.start().listening_address
     assert address.startswith("http://127.0.0.1:")
     for path, body in (("/completion", {"prompt": "a"}), ("/tokenize", {"content": "a"})):
         assert httpx.post(f"{address}{path}", json=body).status_code == 401

@@ -1,9 +1,10 @@
 """One llama.cpp server inside this process, spoken to without HTTP.
 
-Contract: `run` hands each event to a function in the calling thread, which ends the work by
-returning True: the slot is free one token later.  The server's own port stays on loopback behind a
-key that nobody is told.  Signal handlers are as they were before (llama.cpp sets its own), also
-when a server is started while another one answers.
+Contract: the model is loaded with the first `run`, because a server's OpenMP threads slow down the
+guided decoder even while they wait (see `models.llama_library.rest`).  `run` hands each event to a
+function in the calling thread, which ends the work by returning True: the slot is free one token
+later.  The server's own port stays on loopback behind a key that nobody is told.  Signal handlers
+are as they were before (llama.cpp sets its own), also when one starts while another answers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _ACTION = 256  # more than the bytes of a struct sigaction
 
 
 class Engine:
-    """A loaded GGUF with `adapters` ready, `parallel` requests of `context` tokens at a time."""
+    """A GGUF with `adapters`, `parallel` requests of `context` tokens at a time."""
 
     def __init__(
         self,
@@ -51,17 +52,31 @@ class Engine:
         params.lora_adapters = [
             xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in adapters
         ]
-        with _signals_kept():
-            try:
-                self._server: Any = start_server(params)
-            except Exception as error:
-                raise ArtefactError(
-                    "llama.cpp cannot serve the model",
-                    where=str(gguf),
-                    fix="export the model again, or lower serve.parallel or export.context",
-                ) from error
+        self._params, self._gguf = params, gguf
+        self._server: Any = None
+        self._starting = threading.Lock()
         self._idle = threading.Condition()
         self._held = 0
+
+    def start(self) -> Any:
+        """Load the model unless it is loaded; the server. Raises ArtefactError."""
+        with self._starting:
+            if self._server is None:
+                try:
+                    with _signals_kept():
+                        self._server = start_server(self._params)
+                except Exception as error:
+                    raise ArtefactError(
+                        "llama.cpp cannot serve the model",
+                        where=str(self._gguf),
+                        fix="export the model again, or lower serve.parallel or export.context",
+                    ) from error
+            return self._server
+
+    @property
+    def started(self) -> bool:
+        """Whether the model is loaded."""
+        return self._server is not None
 
     def hold(self) -> None:
         """Do not free it before `release`: work for it is on its way."""
@@ -76,11 +91,14 @@ class Engine:
 
     def run(self, body: bytes, deliver: Callable[[bytes], bool]) -> None:
         """One completion, streamed to `deliver` until it returns True; blocks."""
-        self._server.handle_completions(body, deliver)
+        self.start().handle_completions(body, deliver)
 
     def busy(self) -> int:
         """Requests that llama.cpp is working on."""
-        found = self._server.handle_metrics()
+        server = self._server
+        if server is None:
+            return 0
+        found = server.handle_metrics()
         text = found.decode() if isinstance(found, bytes) else str(found)
         line = next(x for x in text.splitlines() if x.startswith("llamacpp:requests_processing"))
         return int(float(line.split()[1]))

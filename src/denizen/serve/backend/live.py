@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from denizen.models.gguf_vocabulary import read_vocabulary
 from denizen.models.guided import GuidedDecoder
 from denizen.models.llama_context import Context
+from denizen.models.llama_library import rest
 from denizen.models.rows import Row, Rows
 from denizen.project.errors import ArtefactError
 from denizen.serve.backend.adapters import Adapter, load
@@ -194,10 +195,13 @@ class Live:
     def _wait(self) -> bool:
         """Until there is work; False if there will be none any more."""
         with self._news:
-            self._news.wait_for(
-                lambda: self._closing or self._errands or self._waiting or self._running
-            )
+            if not self._wanted():
+                rest()
+                self._news.wait_for(self._wanted)
             return not self._closing
+
+    def _wanted(self) -> bool:
+        return bool(self._closing or self._errands or self._waiting or self._running)
 
     def _take_errands(self) -> list[Callable[[], None]]:
         with self._news:

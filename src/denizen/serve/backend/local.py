@@ -3,7 +3,7 @@
 Contract: prompts are rendered by the file's own template and go in as token ids; one that leaves no
 room for an answer is a Fault with both numbers before anything is generated, and none is cut.
 Closing the iterator of `stream` frees the slot in llama.cpp.  Adapters come and go while requests
-are answered: a server with the new list is started, takes over, and the old one is drained.
+are answered: a server with the new list takes over, and the old one is drained.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class LocalBackend:
             adapter = await asyncio.wrap_future(self._live.add(name, path))
             longer = {**self._adapters, name: adapter}
             try:
-                engine = await asyncio.to_thread(self._start, longer)
+                engine = await asyncio.to_thread(self._successor, longer)
             except BaseException:
                 self._live.remove(adapter.handle)
                 raise
@@ -157,7 +157,7 @@ class LocalBackend:
                 raise ArtefactError("no such adapter", where=name, fix="see GET /v1/models")
             gone = self._adapters[name]
             shorter = {key: one for key, one in self._adapters.items() if key != name}
-            engine = await asyncio.to_thread(self._start, shorter)
+            engine = await asyncio.to_thread(self._successor, shorter)
             self._take_over(engine, shorter)
         while not await asyncio.wrap_future(self._live.remove(gone.handle)):
             await asyncio.sleep(0.05)
@@ -185,6 +185,13 @@ class LocalBackend:
             threads=self._threads,
             adapters=[one.path for one in adapters.values()],
         )
+
+    def _successor(self, adapters: Mapping[str, Adapter]) -> Engine:
+        """A server with other adapters, loaded if the present one is: nobody waits for it then."""
+        engine = self._start(adapters)
+        if self._engine.started:
+            engine.start()
+        return engine
 
     def _take_over(self, engine: Engine, adapters: dict[str, Adapter]) -> None:
         old, self._engine, self._adapters = self._engine, engine, adapters
