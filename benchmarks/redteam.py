@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.retrieval import BESIDE, COLLECTIONS, CORPORA
+from benchmarks.corpora import BESIDE, COLLECTIONS, CORPORA
 from denizen.evaluate import wilson
 from denizen.models import ensure, find_model
 from denizen.models.embedder import Embedder

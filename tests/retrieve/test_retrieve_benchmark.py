@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-from benchmarks.retrieval import answers, searcher, some
+from benchmarks.retrieval_figures import answers, named, ranking, some
 from tests.retrieve.retrieve_sample import filled
 
-from denizen.retrieve import Settings, search
+from denizen.retrieve import Hit, Settings, search
 from denizen.retrieve.questions import Asked, Target
 
 
@@ -22,19 +22,27 @@ def test_an_answer_is_half_of_the_shorter_range() -> None:
 
 def test_a_second_passage_of_an_answer_keeps_its_place(tmp_path: Path) -> None:
     index, _ = filled(tmp_path)
-    settings = Settings(k=40, mode="bm25")
     question = "transfer tokens interface premium"
-    hits = search(index, question, settings).hits
+    hits = search(index, question, Settings(k=40, mode="bm25")).hits
     assert len({hit.citation.document for hit in hits}) > 1 and len(hits) > 2
     first = hits[0].citation.document
     text = index.store.document(first)
     assert text is not None
-    asked = Asked("q", "k", question, {"answer": Target(first, 0, len(text.text))}, first)
-    found = searcher(index, settings, [asked])(question, 10)
+    targets = {"answer": Target(first, 0, len(text.text))}
+    found = named(hits, targets)
     assert len(found) == len(hits) and found[0][0] == "answer"
-    others = [hit.key for hit in hits[1:]]
-    assert [name for name, _ in found[1:]] == others, "nothing moves up"
+    assert [name for name, _ in found[1:]] == [hit.key for hit in hits[1:]], "nothing moves up"
+    asked = [Asked("q", "k", question, targets, first), Asked("n", "absent: k", "none", {}, "x")]
+    (outcome,) = ranking(asked, {question: hits, "none": hits}, "bm25").outcomes
+    assert outcome.metrics["recall@1"] == outcome.metrics["ndcg@10"] == 1
+    late = replace(asked[0], targets={"answer": Target(*_span(hits[-1]))})
+    (outcome,) = ranking([late], {question: hits}, "bm25").outcomes
+    assert outcome.metrics["recall@1"] == 0 < outcome.metrics["ndcg@10"] < 1
     index.close()
+
+
+def _span(hit: Hit) -> tuple[str, int, int]:
+    return hit.citation.document, hit.citation.start, hit.citation.end
 
 
 def test_questions_are_drawn_by_document() -> None:

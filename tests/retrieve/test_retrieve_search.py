@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -14,8 +17,9 @@ from denizen.project.errors import DataError
 from denizen.project.hashing import sha256_bytes
 from denizen.retrieve import NOT_IN_SOURCES, Folder, Settings, Stated, holds, ingest, search
 from denizen.retrieve.answerable import FEATURES, Answerability
-from denizen.retrieve.bm25 import Lexical, stems
+from denizen.retrieve.bm25 import LEXICON, Lexical, stems
 from denizen.retrieve.dense import Approximate, Exact
+from denizen.retrieve.documents import Chunk
 from denizen.retrieve.fusion import RRF, fuse, max_sim, rerank
 from denizen.retrieve.terms import identifiers, terms
 
@@ -85,6 +89,32 @@ def test_derived_indices_are_made_again(tmp_path: Path) -> None:
         shutil.rmtree(folder)
     index._snapshot = None
     assert search(index, "tokens balances").to_json() == before
+
+
+def test_a_lexical_index_of_an_older_version_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, _ = filled(tmp_path)
+    before = search(index, "tokens balances").to_json()
+    (old,) = (tmp_path / "index").glob("bm25-*")
+    generation = index.snapshot().generation[:16]
+    assert old.name == f"bm25-{LEXICON}-{generation}"
+    # One of before there were versions, and one of the version before this.
+    for name in (f"bm25-{generation}", f"bm25-{LEXICON - 1}-{generation}"):
+        (tmp_path / "index" / name).mkdir()
+        (tmp_path / "index" / name / "meta.json").write_text("{}", "utf-8")
+    index._snapshot = None
+    assert search(index, "tokens balances").to_json() == before
+    assert list((tmp_path / "index").glob("bm25-*")) == [old]
+
+
+def test_a_word_counts_the_same_in_a_heading_and_in_the_text(tmp_path: Path) -> None:
+    texts = ("Premium\nwhat a lender gets", "Loans\nthe premium is small", "Votes\nwho decides it")
+    chunks = [Chunk("d", n, 0, 1, 0, 1, (), "prose", text) for n, text in enumerate(texts)]
+    lexical = Lexical.build(chunks, tmp_path / "lexical")
+    assert {row for row, _ in lexical.search("premium", 3)} == {0, 1}
+    # Two of three passages have it, whichever their line.
+    assert lexical.idf("premium") == pytest.approx(math.log(1 + 1.5 / 2.5))
 
 
 def test_freshness(tmp_path: Path) -> None:
@@ -181,3 +211,13 @@ def test_the_lexical_index_is_bm25(tmp_path: Path) -> None:
     assert lexical.search("zebra", 5) == [] and lexical.search("", 5) == []
     assert lexical.idf("zebra") > lexical.idf("token") > 0
     assert len(lexical.query_terms(" ".join(f"word{n}" for n in range(500)))) == 64
+
+
+def test_a_graph_first_and_the_embedder_later_does_not_crash() -> None:
+    # In a process of its own: the crash is of native code.
+    script = (
+        "import numpy as np, tempfile, pathlib\nfrom denizen.retrieve.dense import Approximate\n"
+        "place = pathlib.Path(tempfile.mkdtemp()) / 'x.usearch'\n"
+        "Approximate(np.eye(8, dtype=np.float32), place)\nimport onnxruntime\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

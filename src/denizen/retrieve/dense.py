@@ -73,6 +73,8 @@ class Approximate:
 
 
 def _graph(dimension: int) -> Any:
+    # onnxruntime 1.31 crashes the process if loaded after usearch 2.26; the other way is fine.
+    import onnxruntime  # noqa: F401
     from usearch.index import Index
 
     return Index(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from denizen.project.errors import ArtefactError
 from denizen.retrieve.answerable import Answerability, load_answerability
-from denizen.retrieve.bm25 import Lexical, sweep
+from denizen.retrieve.bm25 import LEXICON, Lexical, sweep
 from denizen.retrieve.dense import EXACT_UP_TO, Approximate, Exact
 from denizen.retrieve.encoder import Encoder, load_encoder
 from denizen.retrieve.sqlite_store import SQLiteStore
@@ -94,7 +94,7 @@ class Index:
                 where=self.store.where,
                 fix="run `denizen ingest docs` first",
             )
-        folder = self.folder / f"bm25-{generation[:16]}"
+        folder = self.folder / f"bm25-{LEXICON}-{generation[:16]}"
         chunks = list(self.store.rows())
         # Built only where it is not there or not whole: a snapshot of thousands opens at once.
         lexical = Lexical(folder) if folder.exists() else Lexical.build(chunks, folder)
