@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from denizen.cli import app as cli
 from denizen.cli.app import main
 from denizen.cli.ingest_docs import docs, lines, shown
 from denizen.retrieve import index as index_room
+from denizen.retrieve.encoder import Encoder
 
 
 @pytest.fixture
@@ -174,18 +175,29 @@ def test_what_came_from_a_document_cannot_speak_to_the_terminal() -> None:
     assert "\x1b" not in text and "and 8 more (see --json)" in text
 
 
-@pytest.mark.slow
-def test_with_the_real_embedder(
-    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def real_encoder() -> Callable[[], Encoder]:
+    """The real loader, where its weights can be had."""
     from denizen.project.errors import ArtefactError
-    from denizen.retrieve import Settings, load_encoder, open_index, search
+    from denizen.retrieve import load_encoder
 
     try:
         load_encoder()
     except ArtefactError as error:
         pytest.skip(str(error))
-    monkeypatch.setattr(index_room, "load_encoder", load_encoder)
+    return load_encoder
+
+
+@pytest.mark.slow
+def test_with_the_real_embedder(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    real_encoder: Callable[[], Encoder],
+) -> None:
+    from denizen.retrieve import Settings, open_index, search
+
+    monkeypatch.setattr(index_room, "load_encoder", real_encoder)
     found = told(capsys, "docs", "--licence", "MIT")
     assert found["embedded"] == found["chunks"] > 1
     index = open_index(place / ".denizen" / "index")
@@ -198,18 +210,16 @@ def test_with_the_real_embedder(
 
 @pytest.mark.slow
 def test_into_postgresql_with_the_real_embedder_the_results_are_the_same(
-    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    real_encoder: Callable[[], Encoder],
 ) -> None:
-    from denizen.project.errors import ArtefactError
-    from denizen.retrieve import Settings, load_encoder, open_index, search
+    from denizen.retrieve import Settings, open_index, search
 
-    try:
-        load_encoder()
-    except ArtefactError as error:
-        pytest.skip(str(error))
     with postgres() as url:
         told(capsys, "docs", "--index", "other", "--postgres", f"{url}")
-        monkeypatch.setattr(index_room, "load_encoder", load_encoder)
+        monkeypatch.setattr(index_room, "load_encoder", real_encoder)
         line = refused(capsys, "docs", "--index", "there", "--postgres", url)
         assert "built with another embedder" in line and "postgresql://" in line
 
