@@ -75,6 +75,7 @@ class Request:
     format: Format = Format()
     user: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    streamed: bool = True  # whether the pieces are wanted as they are written
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,10 @@ class Meter:
         self.read += read
         self.written += written
 
+    def count(self, usage: Usage) -> None:
+        """Count what another server told."""
+        self.add(usage.prompt_tokens, usage.completion_tokens)
+
     @property
     def usage(self) -> Usage:
         """The count as it is told."""

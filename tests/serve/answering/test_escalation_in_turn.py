@@ -29,7 +29,8 @@ from denizen.project import Config
 from denizen.retrieve import Index
 from denizen.serve.answering.escalating import LOW, UNCALIBRATED
 from denizen.serve.answering.passages import look_up
-from denizen.serve.exchange import Format, Outcome, Request, Turn, Visit
+from denizen.serve.exchange import Fault, Format, Outcome, Request, Turn, Usage, Visit
+from denizen.serve.metering import metered
 from denizen.serve.route import DOCUMENTS, Budget, Upstream
 from denizen.serve.service import Service
 from denizen.tasks import evaluate, suite_of
@@ -219,6 +220,7 @@ def test_unsure_documents_escalate_and_the_sources_must_bear_it(index: Index) ->
     assert "7%" not in text and text.startswith("The premium is 0.05%")
     assert outcome.origin == "local" and LOW in outcome.flags
     assert any("not borne" in flag for flag in outcome.flags)
+    assert outcome.usage.completion_tokens == 20  # its words are not used, and are paid for
     strict = Service(
         FakeBackend("x"),
         CORE,
@@ -236,6 +238,38 @@ def test_a_models_own_words_over_documents_are_another_kind(index: Index) -> Non
     big = FakeBackend(words_of(index), parameters=2_000_000_000)
     _, outcome, _ = said(Service(big, CORE, index=index, router=router), ask(PREMIUM))
     assert not router.seen and UNCALIBRATED in outcome.flags
+
+
+# -- what a failed escalation costs
+
+STRANGE_CALL = "in range. <calc>range(now=9; lower=8; upper=10)</calc>"
+
+
+@pytest.mark.parametrize("fallback", ["flag", "abstain"])
+def test_an_upstreams_tokens_are_told_when_its_answer_is_not_used(fallback: str) -> None:
+    service = Service(
+        FakeBackend(ANSWER),
+        CORE,
+        router=FakeRouter(False),
+        upstream=FakeUpstream(STRANGE_CALL),
+        config=config(route={"fallback": fallback}),
+    )
+    _, outcome, _ = said(service, ask(QUESTION))
+    assert any(flag.startswith("upstream failed") for flag in outcome.flags)
+    assert outcome.usage == Usage(40 + 100, 12 + 20)
+
+
+def test_an_upstreams_tokens_are_charged_when_the_turn_fails_behind_it() -> None:
+    service = Service(
+        FakeBackend(REPORT),
+        OWN,
+        router=FakeRouter(False, kinds=("format",)),
+        upstream=FakeUpstream("no report at all"),
+        config=config(route={"fallback": "abstain"}),
+    )
+    with metered() as used, pytest.raises(Fault) as caught:
+        said(service, formatted())
+    assert caught.value.code == "abstained" and used.usage == Usage(100, 20)
 
 
 # -- the clock

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from denizen.serve.answering.claims import UNVERIFIED
 from denizen.serve.answering.formats import broken, faults
 from denizen.serve.answering.report import (
     REPORT_SCHEMA,
@@ -55,13 +56,13 @@ def test_a_flag_that_the_figures_contradict_is_taken_away() -> None:
 
 def test_a_right_report_stays_as_it_is() -> None:
     found = review(ENTRY, told(risk_flags=["low liquidity"], recommendation="stay out"))
-    assert not found.corrections and found.ok
+    assert not found.corrections and found.ok and not found.flags
 
 
 def test_unread_figures_leave_what_cannot_be_decided() -> None:
     question = ENTRY + " Our quants say 37% of something."
     found = review(question, told(risk_flags=["low liquidity", "old audit"], confidence=0.45))
-    assert not found.recomputed
+    assert not found.recomputed and found.ok and found.flags == (UNVERIFIED,)
     # The audit is 90 days old and was read; the confidence cannot be decided.
     assert found.object()["risk_flags"] == ["low liquidity"]
     assert found.object()["confidence"] == 0.45
@@ -70,7 +71,15 @@ def test_unread_figures_leave_what_cannot_be_decided() -> None:
 
 def test_an_advice_that_depends_on_an_unknown_stance_is_flagged() -> None:
     found = review("Report on it, please.", told(recommendation="gather data"))
-    assert found.flags == (UNDECIDED,) and not found.ok
+    assert found.flags == (UNDECIDED, UNVERIFIED) and not found.ok
+
+
+def test_a_report_without_figures_to_check_it_by_says_so() -> None:
+    found = review("Should we enter what my friend told me of? Answer as a report.", told())
+    assert found.ok and not found.recomputed and found.flags == (UNVERIFIED,)
+    # That a pool's figures are not stated is read, too.
+    none = review("Should we enter the pool my friend told me of? Answer as a report.", told())
+    assert none.object()["yield_assessment"] == "unknown" and not none.flags
 
 
 def test_the_reasons_are_the_rules_that_fired_and_are_marked() -> None:

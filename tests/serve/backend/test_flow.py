@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 from tests.serve.backend.tiny_gguf import run
@@ -64,6 +65,29 @@ def test_an_end_wakes_the_reader_and_stops_the_writer() -> None:
             await reader
 
     run(end())
+
+
+def test_a_paused_flow_wakes_for_the_first_event_and_the_end() -> None:
+    async def paused() -> list[int]:
+        flow, sizes = Flow(pause=60), []
+        flow.put(Event(0, b"a"))
+        events = flow.events(1)
+        assert await anext(events) == Event(0, b"a")
+        reader = asyncio.create_task(read_on(events))
+        await asyncio.sleep(0.01)
+        for _ in range(5):
+            flow.put(Event(0, b"b"))
+            await asyncio.sleep(0.002)
+        sizes.append(len(flow.waiting))  # nobody was woken
+        flow.put(Event(0, None))
+        sizes.append(len(await reader))
+        return sizes
+
+    assert run(paused()) == [5, 6]
+
+
+async def read_on(events: AsyncIterator[Event]) -> list[Event]:
+    return [event async for event in events]
 
 
 def test_a_cancelled_flow_and_a_closed_loop_want_nothing() -> None:

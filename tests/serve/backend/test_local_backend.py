@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,20 @@ def test_an_answer_is_llama_cpps_own(backend: LocalBackend, gguf: Path) -> None:
         assert found[-1].usage is not None
         assert found[-1].usage == Usage(len(engine.tokenize(prompt)), expected.tokens)
     engine.close()
+
+
+def test_what_is_not_streamed_comes_whole_and_is_the_same(backend: LocalBackend) -> None:
+    asked = replace(ask("Buy 12 ETH?", max_tokens=20), n=2, logprobs=1)
+    asked = replace(asked, sampling=replace(asked.sampling, temperature=0.0))
+    streamed = run(pieces(backend, asked))
+    whole = run(pieces(backend, replace(asked, streamed=False)))
+    assert len(streamed) > 2 and sorted(piece.index for piece in whole) == [0, 1]
+    for one in whole:
+        parts = [piece for piece in streamed if piece.index == one.index]
+        assert one.text == "".join(piece.text for piece in parts) and one.finish == "length"
+        said = [token for piece in parts for token in piece.logprobs]
+        assert [token.token for token in one.logprobs] == [token.token for token in said]
+    assert whole[-1].usage == streamed[-1].usage is not None
 
 
 def test_raw_text_goes_on_from_where_it_is(backend: LocalBackend, gguf: Path) -> None:
@@ -164,6 +179,23 @@ def test_what_was_cancelled_is_metered(
     for guided in (False, True):
         used, seen = run(leave(guided))
         assert used.prompt_tokens == whole and seen <= used.completion_tokens < 600
+
+
+def test_what_was_left_unread_is_metered(backend: LocalBackend) -> None:
+    """An answer that is not streamed tells nothing before its end, and costs all the same."""
+    request = replace(ask("Tell me all.", max_tokens=900, temperature=1.0), streamed=False)
+
+    async def leave() -> Usage:
+        with metered() as used:
+            work = asyncio.create_task(pieces(backend, request))
+            while not used.written:
+                await asyncio.sleep(0.01)
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            return used.usage
+
+    used = run(leave())
+    assert used.prompt_tokens == run(backend.count(request)) and used.completion_tokens > 1
 
 
 def test_finished_answers_are_metered_as_they_say(backend: LocalBackend) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from denizen.project import ConfigError
 from denizen.project.config import RouteConfig
-from denizen.serve.exchange import Format, Request, Sampling, ToolCall, Turn, Visit
+from denizen.serve.exchange import Format, Request, Sampling, ToolCall, Turn, Usage, Visit
 from denizen.serve.route import Budget, Upstream, UpstreamFailed
 from denizen.serve.route.redaction import Mask
 from denizen.serve.route.rubbish import why_rubbish
@@ -265,6 +265,16 @@ def test_json_is_held_against_its_schema(text: str, reason: str) -> None:
         "strict": True,
     }
     assert why_rubbish('{"risk": "low", "note": null}', wanted) is None
+
+
+@pytest.mark.parametrize("text, message", [("no json", {}), (None, {"refusal": "I will not"})])
+def test_the_tokens_of_a_reply_that_fails_are_told(
+    text: str | None, message: dict[str, Any]
+) -> None:
+    request = asked(format=Format("json_schema", SCHEMA, "r", True))
+    with pytest.raises(UpstreamFailed) as caught:
+        Wire(reply(text, **message)).ask(request)
+    assert caught.value.usage == Usage(7, 3)
 
 
 def test_a_schema_fetches_nothing() -> None:

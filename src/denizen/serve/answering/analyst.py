@@ -152,7 +152,7 @@ class Analyst:
         try:
             said, more = await escalate_found(self._parts, turn, found)
         except UpstreamFailed as error:
-            flags = why(judged, failure(error))
+            flags, usage = why(judged, failure(error)), total(usage, error.usage)
             if self._parts.config.route.fallback == "abstain":
                 return await self._abstained(turn, usage, turn.named.adapter, judged, flags)
             return await self._quoted(turn, told, usage, judged, flags)
@@ -216,6 +216,7 @@ class Analyst:
             said = await escalate(self._parts, turn)
         except UpstreamFailed as error:
             flags = why(judged, failure(error))
+            local = replace(local, usage=total(local.usage, error.usage))
             if strange or self._parts.config.route.fallback == "abstain":
                 return await self._abstained(turn, local.usage, local.adapter, judged, flags)
             return await self._said(turn, local, judged, flags)

@@ -172,7 +172,7 @@ class Direct:
     ) -> tuple[Usage, list[_Choice]]:
         choices = [self._choice(made) for _ in range(request.n)]
         usage = Usage()
-        source = self._parts.backend.stream(request, made.named.adapter)
+        source = self._parts.backend.stream(replace(request, streamed=False), made.named.adapter)
         async with aclosing(bounded(source, until)) as pieces:
             async for piece in pieces:
                 choice = choices[piece.index]

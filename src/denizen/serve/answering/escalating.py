@@ -27,6 +27,7 @@ from denizen.serve.answering.ports import Parts, Replied
 from denizen.serve.answering.report import Wanted
 from denizen.serve.answering.turning import InTurn, Local
 from denizen.serve.exchange import Format, Request, Sampling, Turn, Usage
+from denizen.serve.metering import meter
 
 if TYPE_CHECKING:
     from denizen.serve.route.reply import UpstreamFailed
@@ -147,28 +148,35 @@ async def _distance(parts: Parts, question: str) -> float | None:
 
 async def escalate(parts: Parts, turn: InTurn) -> Escalated:
     """Ask the stronger model and check what it says; raises UpstreamFailed."""
+    from denizen.serve.route.reply import paid
+
+    with turn.trace.span("upstream"):
+        reply = await _replied(parts, turn, upstream_request(parts, turn.talk, turn.asked))
+        with paid(reply.usage):
+            return _checked(parts, turn, reply)
+
+
+def _checked(parts: Parts, turn: InTurn, reply: Replied) -> Escalated:
+    """The reply as it may be passed on; raises UpstreamFailed."""
     from denizen.serve.route.reply import UpstreamFailed
 
     talk, asked = turn.talk, turn.asked
-    with turn.trace.span("upstream"):
-        reply = await _replied(parts, turn, upstream_request(parts, talk, asked))
-        schema = asked.schema if asked else None
-        answer = compose(reply.text, talk.written, parts.suite, schema)
-        if answer.strangers:
-            raise UpstreamFailed("the upstream calculates with figures that were not given")
-        if answer.call is not None and not answer.ok:
-            raise UpstreamFailed("the upstream's calculation cannot be evaluated")
-        if asked is not None and answer.schema != asked.schema:
-            raise UpstreamFailed("the upstream did not keep to the schema")
-        if answer.ok:
-            return Escalated(answer, reply.usage, reply.text)
-        if getattr(reply, "finish", "stop") == "length":  # half a figure is another figure
-            raise UpstreamFailed("the upstream's answer was cut short")
-        claims = checked(reply.text, talk.written, talk.known)
-        if not claims.ok:
-            raise UpstreamFailed("the upstream's figures contradict the calculation")
-        said = Exact(claims.text.strip(), derivation=claims.derivation)
-        return Escalated(said, reply.usage, reply.text, claims.corrections)
+    answer = compose(reply.text, talk.written, parts.suite, asked.schema if asked else None)
+    if answer.strangers:
+        raise UpstreamFailed("the upstream calculates with figures that were not given")
+    if answer.call is not None and not answer.ok:
+        raise UpstreamFailed("the upstream's calculation cannot be evaluated")
+    if asked is not None and answer.schema != asked.schema:
+        raise UpstreamFailed("the upstream did not keep to the schema")
+    if answer.ok:
+        return Escalated(answer, reply.usage, reply.text)
+    if getattr(reply, "finish", "stop") == "length":  # half a figure is another figure
+        raise UpstreamFailed("the upstream's answer was cut short")
+    claims = checked(reply.text, talk.written, talk.known)
+    if not claims.ok:
+        raise UpstreamFailed("the upstream's figures contradict the calculation")
+    said = Exact(claims.text.strip(), derivation=claims.derivation)
+    return Escalated(said, reply.usage, reply.text, claims.corrections)
 
 
 async def escalate_found(parts: Parts, turn: InTurn, found: Found) -> tuple[Found, Usage]:
@@ -179,12 +187,15 @@ async def escalate_found(parts: Parts, turn: InTurn, found: Found) -> tuple[Foun
         reply = await _replied(parts, turn, asking(parts, turn.talk, found))
         said = taken(found, reply.text, turn.talk.question)
         if said is None:
-            raise UpstreamFailed(NOT_BORNE)
+            raise UpstreamFailed(NOT_BORNE, reply.usage)
         return said, reply.usage
 
 
 async def _replied(parts: Parts, turn: InTurn, request: Request) -> Replied:
-    """The upstream's reply, early enough for the fallback to be sent in time."""
+    """The upstream's reply, early enough for the fallback to be sent in time.
+
+    Its tokens are counted at once: the turn may fail behind it.
+    """
     from denizen.serve.route.reply import UpstreamFailed
 
     if parts.upstream is None:
@@ -195,9 +206,14 @@ async def _replied(parts: Parts, turn: InTurn, request: Request) -> Replied:
         raise UpstreamFailed("no time is left")  # before the budget pays for it
     try:
         async with asyncio.timeout_at(late if math.isfinite(late) else None):
-            return await parts.upstream.ask(request, turn.visit)
+            reply = await parts.upstream.ask(request, turn.visit)
     except TimeoutError:
         raise UpstreamFailed("timeout") from None
+    except UpstreamFailed as error:
+        meter().count(error.usage)
+        raise
+    meter().count(reply.usage)
+    return reply
 
 
 def upstream_request(parts: Parts, talk: Talk, asked: Wanted | None) -> Request:

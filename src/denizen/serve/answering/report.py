@@ -2,8 +2,9 @@
 
 Contract: `review` takes the object that the model wrote and gives one that its own rules bear out:
 a flag or band that stated figures contradict is corrected, and the recommendation follows from the
-fields by the decision table.  What cannot be decided is flagged (`ok` is false).  The rationale is
-made from the rules that fired, without a model, and says so.
+fields by the decision table.  What cannot be decided is flagged (`ok` is false), and so is what
+was not recomputed whole: it holds the model's word alone.  The rationale is made from the rules
+that fired, without a model, and says so.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from denizen.serve.answering.claims import UNVERIFIED
 from denizen.serve.answering.stated import Stated, read
 from denizen.serve.exchange import Format
 from denizen.tasks import FAMILIES, Suite, analysis
@@ -92,7 +94,7 @@ class Review:
     @property
     def ok(self) -> bool:
         """Whether nothing is left that the rules contradict."""
-        return not self.flags
+        return UNDECIDED not in self.flags
 
     def object(self) -> dict[str, Any]:
         """The family's object (`recommendation`, without reasons)."""
@@ -166,8 +168,9 @@ def review(question: str, text: str) -> Review:
         _conclude(made, held)
     made["risk_flags"] = tuple(name for name in FLAGS if name in made["risk_flags"])
     said["risk_flags"] = tuple(name for name in FLAGS if name in said["risk_flags"])
-    flags = (UNDECIDED,) if made["recommendation"] is None else ()
-    if flags:
+    flags: tuple[str, ...] = () if recomputed else (UNVERIFIED,)
+    if made["recommendation"] is None:
+        flags = (UNDECIDED, *flags)
         made["recommendation"] = said["recommendation"]
     corrections = tuple(
         (_told(field.name, said[field.name]), _told(field.name, made[field.name]))

@@ -2,12 +2,14 @@
 
 Contract: events come in order for each choice, and an exception of a worker is raised by the
 iterator.  The event loop is woken once for all events that are waiting, which keeps the cost of a
-token to some microseconds.  `cancel` makes every later `put` answer True: stop.
+token to some microseconds; with a `pause` it sleeps so long between two wakings, for the threads
+that write have the same cores.  `cancel` makes every later `put` answer True: stop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
@@ -21,9 +23,13 @@ class Event(NamedTuple):
 
 
 class Flow:
-    """A queue from threads into one event loop, for one reader."""
+    """A queue from threads into one event loop, for one reader; `pause` in seconds.
 
-    def __init__(self) -> None:
+    The first event, the end of a choice and an exception wake the reader at once.
+    """
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self._pause, self._woken = pause, 0.0
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event | BaseException] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -34,6 +40,11 @@ class Flow:
         if self.cancelled:
             return True
         self._events.append(event)
+        if self._pause and isinstance(event, Event) and event.data is not None:
+            now = time.monotonic()
+            if now < self._woken + self._pause:
+                return False
+            self._woken = now
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             try:
@@ -51,6 +62,11 @@ class Flow:
         """Nothing more is wanted."""
         self.cancelled = True
         self._events.clear()
+
+    @property
+    def waiting(self) -> tuple[Event, ...]:
+        """What nobody has read yet, without exceptions."""
+        return tuple(event for event in tuple(self._events) if isinstance(event, Event))
 
     async def events(self, choices: int) -> AsyncGenerator[Event, None]:
         """Events until all choices have ended."""

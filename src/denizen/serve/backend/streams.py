@@ -2,7 +2,8 @@
 
 Contract: each choice of a request is a completion of its own; a Fault of any of them ends the
 request, and leaving the iterator ends them all.  The last piece of all carries the usage; the
-request's meter counts as it goes: a prompt as it is processed, a token as it is written.
+request's meter counts as it goes: a prompt as it is processed, a token as it is written.  What is
+not streamed comes in few, large pieces, since each waking of the loop takes time from llama.cpp.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,9 @@ from denizen.serve.backend.payload import piece_of, processed, shutting_down
 from denizen.serve.backend.tools import CallReader
 from denizen.serve.exchange import Fault, Piece, Request, Usage
 from denizen.serve.metering import meter
+
+# How long the tokens of an answer that nobody streams may wait, in seconds: its end does not.
+PAUSE = 0.5
 
 
 class Streams:
@@ -41,7 +45,7 @@ class Streams:
 
         `prompt` is how many tokens the prompt has, which all bodies share.
         """
-        flow = Flow()
+        flow = Flow(0.0 if request.streamed else PAUSE)
         self._flows.add(flow)
         work: list[Future[None]] = []
         try:
@@ -78,39 +82,84 @@ async def _pieces(
     flow: Flow, request: Request, readers: Sequence[CallReader], prompt: int
 ) -> AsyncGenerator[Piece, None]:
     """Events of all choices as Pieces."""
-    total, finished = Usage(), 0
-    used, written = meter(), [0] * request.n
-    read = 0
-    async with aclosing(flow.events(request.n)) as events:
-        async for event in events:
-            if event.data is None or event.data == b"[DONE]":
-                continue
-            told = json.loads(event.data)
-            piece = piece_of(told, event.choice, request.logprobs)
-            # All choices share one prompt; the first token says that all of it was processed.
-            now = processed(told) if piece is None else prompt
-            if now > read:
-                used.add(now - read)
-                read = now
-            if piece is None:
-                continue
-            if not piece.finish:
-                written[event.choice] += 1
-                used.add(0, 1)
-            if readers:
-                piece = _with_calls(piece, readers[event.choice])
-            if piece.finish:
-                finished += 1
-                whole = piece.usage or Usage(prompt, written[event.choice])
-                used.add(0, whole.completion_tokens - written[event.choice])
-                total = Usage(
-                    whole.prompt_tokens, total.completion_tokens + whole.completion_tokens
-                )
-                piece = replace(piece, usage=total if finished == request.n else None)
-            if piece.text or piece.logprobs or piece.finish:
-                yield piece
-    if finished < request.n:
+    told = _Told(request, readers, prompt)
+    held: list[list[Piece]] = [[] for _ in range(request.n)]
+    try:
+        async with aclosing(flow.events(request.n)) as events:
+            async for event in events:
+                piece = told.piece(event)
+                if piece is None:
+                    continue
+                if request.streamed:
+                    yield piece
+                    continue
+                held[event.choice].append(piece)
+                if piece.finish:
+                    yield _joined(held[event.choice])
+    finally:
+        told.unread(flow.waiting)
+    if told.finished < request.n:
         raise Fault(500, "llama.cpp ended early", kind="server_error", code="backend_error")
+
+
+class _Told:
+    """What llama.cpp's events of one request say, and what they cost."""
+
+    def __init__(self, request: Request, readers: Sequence[CallReader], prompt: int) -> None:
+        self._request, self._readers, self._prompt = request, readers, prompt
+        self._used, self._written = meter(), [0] * request.n
+        self._read = self.finished = 0
+
+    def piece(self, event: Event) -> Piece | None:
+        """The Piece of an event, if it has one; raises Fault."""
+        if (piece := self._counted(event)) is None:
+            return None
+        if self._readers:
+            piece = _with_calls(piece, self._readers[event.choice])
+        if piece.finish:
+            piece = replace(piece, usage=self._ended(piece, event.choice))
+        return piece if piece.text or piece.logprobs or piece.finish else None
+
+    def _counted(self, event: Event) -> Piece | None:
+        if event.data is None or event.data == b"[DONE]":
+            return None
+        told = json.loads(event.data)
+        piece = piece_of(told, event.choice, self._request.logprobs)
+        # All choices share one prompt; the first token says that all of it was processed.
+        now = processed(told) if piece is None else self._prompt
+        if now > self._read:
+            self._used.add(now - self._read)
+            self._read = now
+        if piece is not None and not piece.finish:
+            self._written[event.choice] += 1
+            self._used.add(0, 1)
+        return piece
+
+    def _ended(self, piece: Piece, choice: int) -> Usage | None:
+        """The usage of all choices, with the last of them."""
+        self.finished += 1
+        whole = piece.usage or Usage(self._prompt, self._written[choice])
+        self._used.add(0, whole.completion_tokens - self._written[choice])
+        self._written[choice] = whole.completion_tokens
+        if self.finished < self._request.n:
+            return None
+        return Usage(whole.prompt_tokens, sum(self._written))
+
+    def unread(self, events: Sequence[Event]) -> None:
+        """Count what was written for somebody who left."""
+        with suppress(Fault):
+            for event in events:
+                self._counted(event)
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    """The pieces of one choice as one."""
+    return replace(
+        pieces[-1],
+        text="".join(piece.text for piece in pieces),
+        tool_calls=tuple(call for piece in pieces for call in piece.tool_calls),
+        logprobs=tuple(one for piece in pieces for one in piece.logprobs),
+    )
 
 
 def _with_calls(piece: Piece, reader: CallReader) -> Piece:

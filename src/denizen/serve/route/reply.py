@@ -8,12 +8,14 @@ quotes the reply.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from denizen.serve.exchange import Finish, ToolCall, Usage
 
+_NOTHING = Usage()
 _MOST_CALLS = 32
 _FINISHES: dict[Any, Finish] = {
     "length": "length",
@@ -23,11 +25,24 @@ _FINISHES: dict[Any, Finish] = {
 
 
 class UpstreamFailed(Exception):
-    """The upstream gave no answer that may be passed on; `reason` is a few words of our own."""
+    """The upstream gave no answer that may be passed on; `reason` is a few words of our own.
 
-    def __init__(self, reason: str) -> None:
+    `usage` is what was written all the same, and is charged.
+    """
+
+    def __init__(self, reason: str, usage: Usage = _NOTHING) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.usage = reason, usage
+
+
+@contextmanager
+def paid(usage: Usage) -> Iterator[None]:
+    """What fails in the block fails behind a reply that was written."""
+    try:
+        yield
+    except UpstreamFailed as error:
+        error.usage = usage
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +60,24 @@ def read_reply(data: bytes, tools: Sequence[Mapping[str, Any]]) -> Reply:
     """Read a body; `tools` are those that were offered."""
     try:
         found = json.loads(data)
+        used = found.get("usage") or {}
+        usage = Usage(_count(used, "prompt_tokens"), _count(used, "completion_tokens"))
+    except (ValueError, AttributeError, RecursionError):
+        raise UpstreamFailed("a reply that is no chat completion") from None
+    with paid(usage):
+        return _read(found, usage, tools)
+
+
+def _read(found: Any, usage: Usage, tools: Sequence[Mapping[str, Any]]) -> Reply:
+    try:
         choice = found["choices"][0]
         message = choice["message"]
         text = message.get("content")
         refused = message.get("refusal")
         calls = message.get("tool_calls") or []
         finish = choice.get("finish_reason")
-        usage, model = found.get("usage") or {}, found.get("model")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        model = found.get("model")
+    except (KeyError, IndexError, TypeError, AttributeError):
         raise UpstreamFailed("a reply that is no chat completion") from None
     if refused:
         raise UpstreamFailed("a refusal")
@@ -64,7 +89,7 @@ def read_reply(data: bytes, tools: Sequence[Mapping[str, Any]]) -> Reply:
         text or "",
         _calls(calls, _offered(tools)),
         _FINISHES.get(finish, "stop") if isinstance(finish, str) else "stop",
-        Usage(_count(usage, "prompt_tokens"), _count(usage, "completion_tokens")),
+        usage,
         model[:200] if isinstance(model, str) else "",
     )
 

@@ -136,7 +136,7 @@ class Upstream:
                     raise UpstreamFailed(str(error)) from None
                 await self._sleep(wait)
         if not reply.tool_calls and (reason := why_rubbish(reply.text, request.format)):
-            raise UpstreamFailed(reason)
+            raise UpstreamFailed(reason, reply.usage)
         text, calls = reply.text, reply.tool_calls
         if mask is not None:
             text = _restored(text, mask, request.format.kind != "text")

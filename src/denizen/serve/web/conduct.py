@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from denizen.serve.api.rendering import Rendering
@@ -32,7 +33,7 @@ async def converse(
     arrival: Arrival, request: Request, rendering: Rendering, *, stream: bool
 ) -> None:
     """Answer `request`; raises Fault before the first byte, or Left."""
-    turn = _Turn(arrival, request, rendering)
+    turn = _Turn(arrival, replace(request, streamed=stream), rendering)
     work = turn.streamed() if stream else turn.plain()
     try:
         await until_left(arrival.receive, work, lambda: arrival.closed)
