@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from denizen.export import check_adapter, merge_adapter
-from denizen.models import load_model
+from denizen.models import load_model, load_tokenizer
 from denizen.project import ArtefactError
 from denizen.project.config import AdapterConfig
 from denizen.train.methods import find_adapter
@@ -56,6 +56,20 @@ def test_adapters_merge_to_what_peft_computes(
     found = logits(load_model(tmp_path / "m"))
     assert torch.allclose(found, logits(load_adapter(load_model(tiny), made)), atol=1e-5)
     assert not torch.allclose(found, logits(load_model(tiny)), atol=1e-2)
+
+
+def test_generation_ends_where_the_turns_do(tiny: Path, tmp_path: Path) -> None:
+    """A base that was given a chat template ends at the template's token, too."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny, base)
+    (base / "generation_config.json").write_text('{"eos_token_id": [0]}')
+    end = load_tokenizer(base).eos_token_id
+    assert end not in (None, 0)
+    merge_adapter(
+        base, folder(tiny, tmp_path / "a", "lora", {"lora_B": 0.05}), tmp_path / "m", base_hash="h"
+    )
+    told = json.loads((tmp_path / "m" / "generation_config.json").read_text())
+    assert told["eos_token_id"] == [end, 0]
 
 
 @pytest.mark.parametrize("part", ["layernorm", "embed_tokens", "v_proj"])

@@ -32,8 +32,9 @@ def cli_markdown() -> str:
 
 def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     inner = getattr(command, "commands", None)
-    if not inner:
+    if not inner or command.invoke_without_command:
         yield name, command
+    if not inner:
         return
     for word, child in inner.items():
         yield from _leaves(f"{name} {word}", child)

@@ -1,9 +1,14 @@
-"""`denizen serve`: the release behind OpenAI's and Ollama's interfaces, on loopback by default."""
+"""`denizen serve`: the release behind OpenAI's and Ollama's interfaces, on loopback by default.
+
+`denizen serve adapters` speaks to a server that runs.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +16,10 @@ import typer
 
 from denizen.cli._common import (
     ConfigOption,
+    JsonOption,
     WorkspaceOption,
     config_of,
+    emit,
     quiet_libraries,
     say,
     workspace_of,
@@ -20,14 +27,25 @@ from denizen.cli._common import (
 
 if TYPE_CHECKING:
     from denizen.project import Config
+    from denizen.serve.admin import Admin
     from denizen.serve.operations import Operations
     from denizen.serve.service import Service
 
 app = typer.Typer()
+adapters = typer.Typer(no_args_is_help=True)
+app.add_typer(adapters, name="adapters")
+UrlOption = Annotated[
+    str, typer.Option(help="The server's address (default serve.host and serve.port).")
+]
+KeyOption = Annotated[
+    str, typer.Option(help="Environment variable with a key of scope admin, where keys are on.")
+]
+NameArgument = Annotated[str, typer.Argument(help="The name by which clients ask for it.")]
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def serve(
+    context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address (default loopback).")] = None,
     port: Annotated[int | None, typer.Option(help="Port.", min=1, max=65535)] = None,
     gguf: Annotated[Path | None, typer.Option(help="Another GGUF than the release.")] = None,
@@ -35,6 +53,8 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; what is being answered then is finished."""
+    if context.invoked_subcommand is not None:
+        return
     from denizen import __version__
 
     settings, place = config_of(config), workspace_of(workspace)
@@ -64,6 +84,76 @@ def serve(
     run(server, settings.serve, operations, service.close)
 
 
+@adapters.callback()
+def main() -> None:
+    """Adapters of a server that runs: taken in and let go without a restart."""
+
+
+@adapters.command()
+def add(
+    name: NameArgument,
+    path: Annotated[Path, typer.Argument(help="A LoRA-GGUF in the server's artefacts.")],
+    url: UrlOption = "",
+    key_env: KeyOption = "",
+    workspace: WorkspaceOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Load an adapter; one that does not change what the model says is refused."""
+    if path.is_file():  # what lies in the artefacts is told as the server knows it
+        artefacts = workspace_of(workspace).path("artefacts").resolve()
+        found = path.resolve()
+        path = found.relative_to(artefacts) if found.is_relative_to(artefacts) else path
+    with closing(_admin(url, key_env, config)) as admin:
+        change = admin.load(name, path.as_posix())
+    emit({"name": name, "change": change}, json, f"{name}  changes a probe's logit by {change:.3g}")
+
+
+@adapters.command("list")
+def list_adapters(
+    url: UrlOption = "",
+    key_env: KeyOption = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The adapters that the server speaks with."""
+    with closing(_admin(url, key_env, config)) as admin:
+        names = admin.adapters()
+    emit(names, json, "\n".join(names) or "no adapters")
+
+
+@adapters.command()
+def remove(
+    name: NameArgument,
+    url: UrlOption = "",
+    key_env: KeyOption = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let an adapter go; answers that speak with it are finished first."""
+    with closing(_admin(url, key_env, config)) as admin:
+        admin.unload(name)
+    emit({"name": name, "unloaded": True}, json, f"{name}  removed")
+
+
+def _admin(url: str, key_env: str, config: Path | None) -> Admin:
+    from denizen.project import ConfigError
+    from denizen.serve.admin import Admin
+
+    if key_env and not os.environ.get(key_env):
+        raise ConfigError(
+            f"the environment variable {key_env} is not set", where="--key-env", fix="set it"
+        )
+    return Admin(url or address_of(config_of(config)), os.environ.get(key_env, ""))
+
+
+def address_of(settings: Config) -> str:
+    """Where the configured server listens, without a path."""
+    config, host = settings.serve, settings.serve.host
+    scheme = "https" if config.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.port}"
+
+
 def gguf_of(settings: Config, gguf: Path | None, workspace: Path) -> Path | None:
     """The file to serve: the one that is named, else the release; None if another server writes."""
     if settings.serve.backend == "openai":
@@ -79,9 +169,7 @@ def gguf_of(settings: Config, gguf: Path | None, workspace: Path) -> Path | None
 def facts(service: Service, operations: Operations, settings: Config) -> Iterator[str]:
     """What is served, where, and under which promises."""
     config, parts = settings.serve, service.parts
-    scheme = "https" if config.tls_certificate else "http"
-    shown = f"[{config.host}]" if ":" in config.host else config.host
-    yield f"{service.names.release} on {scheme}://{shown}:{config.port}/v1 (Ctrl-C stops)"
+    yield f"{service.names.release} on {address_of(settings)}/v1 (Ctrl-C stops)"
     yield f"models: {', '.join(card.id for card in service.models)}"
     yield f"keys: {'on' if operations.keyed else 'off'}"
     if parts.index is not None:

@@ -39,8 +39,10 @@ def merge_adapter(base: Path, adapter: Path, target: Path, *, base_hash: str) ->
         raise ArtefactError("merging changed the embeddings", where=str(adapter))
     if not changed:
         raise _nothing(adapter)
+    tokenizer = load_tokenizer(base)
+    _end_at(merged, tokenizer.eos_token_id)
     merged.save_pretrained(target)
-    load_tokenizer(base).save_pretrained(target)
+    tokenizer.save_pretrained(target)
 
 
 def check_adapter(adapter: Path, base_hash: str) -> None:
@@ -99,6 +101,20 @@ def tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
                 where=str(path),
                 fix="train again; the run resumes from its last checkpoint",
             ) from error
+
+
+def _end_at(merged: Any, end: int | None) -> None:
+    """Let generation end where the tokenizer's turns do.
+
+    A base that learnt its turns here (Gemma's has none) knows the end of a document alone.
+    """
+    settings = merged.generation_config
+    if settings is None or end is None:
+        return
+    known = settings.eos_token_id
+    ends = known if isinstance(known, list) else [known]
+    if end not in ends:
+        settings.eos_token_id = [end, *(one for one in ends if one is not None)]
 
 
 def _changed(merged: Any, base: Path, adapter: Path) -> list[str]:

@@ -94,7 +94,7 @@ class Endpoint:
                 where=self._url,
                 fix="start it, and name its address up to /v1",
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._rubbish("the reply is not JSON") from error
         if not isinstance(value, dict):
             raise self._rubbish("the reply is no object")
