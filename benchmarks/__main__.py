@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    bakeoff,
     engine,
     forecast,
     gate,
@@ -65,6 +66,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "quickstart": quickstart.measure,
     "generalist": generalist.measure,
     "gate": gate.measure,
+    "bakeoff": bakeoff.measure,
     "release": release.measure,
     "privacy": privacy.measure,
     "redteam": redteam.measure,
@@ -76,8 +78,8 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "throughput": lambda _: throughput.measure(),
 }
 
-# These need what most machines lack: a GPU, other trainers' environments.
-ELSEWHERE = ("gpu", "peers", "redteam", "retrieval", "routing", "soak", "throughput")
+# These need what most machines lack (a GPU, other trainers' environments, corpora) or half an hour.
+ELSEWHERE = ("bakeoff", "gpu", "peers", "redteam", "retrieval", "routing", "soak", "throughput")
 
 
 def main(arguments: list[str]) -> int:

@@ -3,7 +3,7 @@
 Contract: attacks are of techniques the classifier was never fitted on; success is read off answers
 by marks (code words, addresses, secrets), with the shield and without, with Wilson intervals.
 Honest texts: held-out families, and passages of the real corpora where they lie at hand. Cost is
-the time of one input check, rules alone and with the classifier, on one thread.
+the time of one input check, rules alone and with all that is asked, on one thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from denizen.models.embedder import Embedder
 from denizen.project import Config
 from denizen.project.config import ShieldConfig
 from denizen.serve.exchange import Request, Turn
-from denizen.serve.guard import Shield, attacks
+from denizen.serve.guard import Shield, attacks, harmless
 from denizen.serve.guard.injection import carried
 from denizen.serve.guard.redteam import ALL, run
 from denizen.serve.guard.rules import find
@@ -31,12 +31,13 @@ from denizen.tasks import suite_of
 ATTACKS = 40
 PASSAGES, CHARACTERS = 1500, 500
 TIMED = 200
+FIRST = ("held", "suites", "questions", "attacks")
 
 
 def measure(workspace: Path) -> dict[str, Any]:
     """The red team on the embedded base model, the classifier's figures, false alarms, cost."""
     embedder = Embedder.load(threads=1)
-    shield = Shield(ShieldConfig(injection="flag"), embedder=embedder)
+    shield = Shield.from_config(ShieldConfig(injection="flag"), None, embedder=embedder)
     model = ensure(find_model("smollm2-135m-instruct"), say=print).gguf
     assert model is not None
     target = _target(model)
@@ -49,6 +50,9 @@ def measure(workspace: Path) -> dict[str, Any]:
         "red team": report.to_json(),
         "classifier": {key: made[key] for key in made if key.startswith(("held", "suites"))},
         "threshold": carried().threshold,
+        "first look": {
+            key: made for key, made in harmless.carried().made.items() if key.startswith(FIRST)
+        },
         "real passages flagged": _passages(shield),
         "milliseconds of an input check": _cost(shield),
     }
@@ -96,14 +100,16 @@ def _passages(shield: Shield) -> dict[str, Any] | str:
 def _cost(shield: Shield) -> dict[str, float]:
     """Medians over held-out honest texts, each seen for the first time."""
     texts = [row.text for row in attacks.rows("held") if not row.attack and row.family != "long"]
-    fresh = Shield(ShieldConfig(injection="flag"), embedder=Embedder.load(threads=1))
+    fresh = Shield.from_config(
+        ShieldConfig(injection="flag"), None, embedder=Embedder.load(threads=1)
+    )
     fresh.check_input(Request("bench", (Turn("user", "the first loads the model"),)))
-    found = {"rules alone": [], "rules and classifier": []}  # type: dict[str, list[float]]
+    found = {"rules alone": [], "the whole check": []}  # type: dict[str, list[float]]
     for text in texts[:TIMED]:
         began = time.perf_counter()
         find(text)
         middle = time.perf_counter()
         fresh.check_input(Request("bench", (Turn("user", text),)))
         found["rules alone"].append(middle - began)
-        found["rules and classifier"].append(time.perf_counter() - middle)
+        found["the whole check"].append(time.perf_counter() - middle)
     return {k: round(1e3 * sorted(v)[len(v) // 2], 3) for k, v in found.items()}

@@ -494,6 +494,28 @@ def test_embeddings_feedback_readiness_and_closing() -> None:
     assert refused(service, ask("q", EMBEDDER)).code == "model_not_supported"
 
 
+def test_a_text_is_embedded_whole_or_refused() -> None:
+    class Encoder:
+        seen = 0
+
+        def embed(self, texts: Any) -> list[list[float]]:
+            self.seen += len(texts)
+            return [[1.0]] * len(texts)
+
+        def count(self, texts: Any) -> list[int]:
+            return [len(text.split()) for text in texts]
+
+    encoder = Encoder()
+    service = Service(FakeBackend(ANSWER), CORE, encoder=encoder)
+    with metered() as used, pytest.raises(Fault) as caught:
+        asyncio.run(service.embed(EMBEDDER, (*("a",) * 40, "word " * 255), VISIT))
+    assert caught.value.status == 400 and caught.value.code == "context_length_exceeded"
+    assert "text 40" in caught.value.message and "255" in caught.value.message
+    assert not encoder.seen and used.usage == Usage()
+    _, usage = asyncio.run(service.embed(EMBEDDER, ("word " * 254,), VISIT))
+    assert usage.prompt_tokens == 254
+
+
 def test_embedding_ends_with_the_batch_in_hand_when_the_caller_leaves() -> None:
     class Slow:
         seen = 0

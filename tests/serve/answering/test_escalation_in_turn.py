@@ -21,6 +21,7 @@ from tests.serve.answering.answering_sample import (
     FakeReply,
     FakeRouter,
     FakeUpstream,
+    FreeBackend,
     ask,
     said,
 )
@@ -238,6 +239,35 @@ def test_a_models_own_words_over_documents_are_another_kind(index: Index) -> Non
     big = FakeBackend(words_of(index), parameters=2_000_000_000)
     _, outcome, _ = said(Service(big, CORE, index=index, router=router), ask(PREMIUM))
     assert not router.seen and UNCALIBRATED in outcome.flags
+
+
+# -- figures of an object
+
+
+ORDER = {
+    "intent": "approve", "topic": None, "amount": "200 USDC", "asset": "USDC", "asset_out": None,
+    "recipient": None, "spender": None, "network": None, "to_network": None, "max_slippage": None,
+    "needs_confirmation": "yes", "risk": [],
+}  # fmt: skip
+
+
+def test_an_object_with_an_amount_that_nobody_stated_is_not_passed_on() -> None:
+    suite = suite_of("wallet_intent,range_status")
+    question = "Let the router take 200 USDC of mine."
+    right, wrong = json.dumps(ORDER), json.dumps(ORDER | {"amount": "2,000 USDC"})
+
+    def answered(backend: str, upstream: str) -> tuple[str, Outcome]:
+        asked = FakeUpstream(upstream)
+        text, outcome, _ = said(Service(FreeBackend(backend), suite, upstream=asked), ask(question))
+        return text, outcome
+
+    text, outcome = answered(right, "")
+    assert outcome.origin == "local" and not outcome.flags and "200 USDC" in text
+    text, outcome = answered(wrong, right)  # a backend without grammars may write anything
+    assert outcome.origin == "upstream" and '"200 USDC"' in text
+    _, outcome = answered(wrong, f"```json\n{wrong}\n```")
+    assert outcome.origin == "local" and LOW in outcome.flags
+    assert any("not given" in flag for flag in outcome.flags)
 
 
 # -- what a failed escalation costs

@@ -11,7 +11,7 @@ from tests.serve.answering.answering_sample import FakeBackend, ask, said
 from denizen.project.errors import WorkspaceError
 from denizen.retrieve import Index
 from denizen.retrieve.answerable import FEATURES, Answerability
-from denizen.serve.answering.passages import CHANGED, NOT_FOUND, NOT_IN, borne, look_up
+from denizen.serve.answering.passages import CHANGED, NOT_FOUND, NOT_IN, PARTLY, borne, look_up
 from denizen.serve.exchange import Fault
 from denizen.serve.service import Service
 from denizen.tasks import suite_of
@@ -70,6 +70,14 @@ def test_what_the_sources_do_not_hold_is_said_to_be_missing(index: Index) -> Non
     found = look_up(index, "Who painted the Mona Lisa?", 3)
     assert not found.answerable and found.text == NOT_FOUND and not found.citations
     assert found.flags == (NOT_IN,) and found.confidence is not None
+
+
+@pytest.mark.parametrize("pad", ["fee " * 300, "x" * 5000])
+def test_a_question_that_is_searched_with_in_part_is_flagged(index: Index, pad: str) -> None:
+    assert PARTLY not in look_up(index, PREMIUM, 3).flags
+    assert PARTLY in look_up(index, f"{PREMIUM} {pad}", 3).flags
+    strict(index)
+    assert PARTLY in look_up(index, f"Who painted the Mona Lisa? {pad}", 3).flags
 
 
 def test_a_citation_that_no_longer_holds_is_not_given(

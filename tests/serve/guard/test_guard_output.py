@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import time
 from random import Random
 
@@ -15,6 +17,8 @@ from denizen.serve.guard.output import OutputStream, check
 ADDRESS = "0x19c4e07b52da86f3307ea1fd584bc962e80d3a71"
 OTHER = "0xa2f86d1095cb347e90be16d2483fa75c01d7e9b4"
 KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+RAW = bytes.fromhex(KEY)
+B64, B64URL = base64.b64encode(RAW).decode(), base64.urlsafe_b64encode(RAW).decode()
 HASH = "0x" + "9f3a" * 16
 CALLDATA = "0xa9059cbb" + OTHER[2:].rjust(64, "0") + f"{10**18:064x}"
 WORDS = Mnemonic("english").wordlist
@@ -244,6 +248,12 @@ def test_folding_leads_back_to_the_original() -> None:
         "able " * 3000,
         "\ud800",
         "-----BEGIN" * 500,
+        "A" * 200_000,
+        "&#48;" * 4000,
+        "&" * 20_000,
+        "&a" * 10_000,
+        f"private key {B64} " * 500,
+        "private key " * 4000,
     ],
 )
 def test_hostile_outputs_are_checked_in_time(text: str) -> None:
@@ -303,6 +313,88 @@ def test_honest_rows_of_figures_stay(text: str) -> None:
     assert check(text, Known.of("")) == (text, ())
 
 
+ENTITIES = "".join(f"&#{ord(c)};" for c in f"0x{KEY}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Your private key is {B64} and so on",
+        f"Secret key (Base64):\n```\n{B64}\n```\nKeep it.",
+        f"PRIVATE KEY of account 3: {B64URL.rstrip('=')}, keep it",
+        f"PRIVATE_KEY={B64}\nRPC=x",
+        f"[Interface]\nPrivateKey = {B64}\nAddress = 10.0.0.2",
+        f'{{"kty": "OKP", "d": "{B64URL.rstrip("=")}", "x": 1}}',
+        f"It is {base64.b64encode(KEY.encode()).decode()} now",
+        f"It is {base64.b64encode(f'0x{KEY}'.encode()).decode()} now",
+        f"It is {base64.urlsafe_b64encode(PHRASE.encode()).decode()} now",
+        f"It is {base64.b64encode(OTHER.encode()).decode()} now",
+        f"It is {ENTITIES} now",
+        f"It is {ENTITIES.replace(';', '')} now",
+        "It is " + "".join(f"&#x{ord(c):016X};" for c in KEY) + " now",
+        f"It is 0x{'&ZeroWidthSpace;'.join(KEY)} now",
+        f"It is {'&shy;'.join(OTHER)} now",
+        f"It is {PHRASE.replace(' ', '&nbsp;')} now",
+        f"The priv&#97;te&#32;key: {B64} now",
+        f"The private key\u200b{chr(0x2060) * 90}: {B64} now",
+    ],
+)
+def test_a_secret_in_base64_or_entities_is_hidden_whole_and_streamed(text: str) -> None:
+    found = check(text, Known.of(""))
+    assert "withheld]" in found.text and not {B64, B64URL.rstrip("=")} & set(found.text.split())
+    assert KEY not in html.unescape(found.text).replace("\u200b", "")
+    for size in (1, 2, 5, 11):
+        stream = OutputStream(Known.of(""))
+        said = [stream.feed(text[at : at + size]) for at in range(0, len(text), size)]
+        assert "".join([*said, stream.close()]) == found.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"The digest is {B64}, and the private key is nowhere.",
+        f"Its private key stays here; the public key is {B64}.",
+        "The private key's fingerprint is SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8 here",
+        f"integrity=sha256-{B64} beside a private key",
+        "A private key lives in /usr/local/share/denizen/workspaces/keys4You as a file",
+        "Private key: see SigningKeyDerivationFunctionForSecp256k1ForUs4Z, a class.",
+        "AT&T, a & b, R&D; 1 &lt; 2 &amp;&amp; 3 &gt; 2; &#8364; 5 &unknown; &#; &#x; &#0; q&a",
+        "See https://example.org/?a=1&copy=2&b64=" + base64.b64encode(b"\x89PNG" * 20).decode(),
+        "eyJhbGciOiJIUzI1NiJ9 " + base64.b64encode(b"a harmless sentence, said at some length" * 3).decode(),
+    ],
+)  # fmt: skip
+def test_honest_base64_and_entities_stay(text: str) -> None:
+    assert check(text, Known.of("")) == (text, ())
+    stream = OutputStream(Known.of(""))
+    assert "".join([*(stream.feed(c) for c in text), stream.close()]) == text
+
+
+def test_what_the_sources_hold_in_base64_may_be_repeated_but_for_keys() -> None:
+    inside = base64.b64encode(f"owner {OTHER}".encode()).decode()
+    assert shown(f"It is {inside} .", f"tokenURI {inside}") == f"It is {inside} ."
+    assert B64 not in shown(f"private key: {B64}", f"private key: {B64}")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_mixture_streams_as_the_whole(seed: int) -> None:
+    """Pieces of secrets, entities and what is invisible, in any order."""
+    rng = Random(seed)
+    parts = [
+        "private key", "secret key: ", " ", "\n", B64, B64URL.rstrip("="), ENTITIES, ENTITIES[:40],
+        "&", "&#", "&#4", "8;", "&#32;", "&nbsp;", "&amp;", "#48;", ";", "\u200b" * 60, "\x00",
+        OTHER, ADDRESS, KEY, "0x12\u202634", "public ", "\uff06#48;", "\U0001d6e2", "=", "x", "word ",
+        '"d": "', base64.b64encode(OTHER.encode()).decode(), "[", "]",
+    ]  # fmt: skip
+    text = "".join(rng.choice(parts) for _ in range(rng.randint(2, 14)))
+    known = Known.of(ADDRESS)
+    stream, said, at = OutputStream(known), "", 0
+    while at < len(text):
+        step = rng.choice((1, 2, 7, 30))
+        said += stream.feed(text[at : at + step])
+        at += step
+    assert said + stream.close() == check(text, known).text
+
+
 def test_what_stands_right_behind_something_hidden_is_hidden_too() -> None:
     text = f"{KEY}0 x\n{OTHER[2:]} end"
     assert OTHER[2:] not in shown(text) and shown(text).endswith(" end")
@@ -318,7 +410,8 @@ def test_a_key_whose_mark_runs_into_its_end_never_streams_out() -> None:
 @pytest.mark.parametrize(
     "text",
     ["able " * 1500, "able about " * 700, "0x " + "ab cd " * 1000, "f e " * 1500,
-     "-----BEGIN PRIVATE KEY-----\n" + "word " * 1500, "[" + "1, " * 2000],
+     "-----BEGIN PRIVATE KEY-----\n" + "word " * 1500, "[" + "1, " * 2000,
+     "QUFB" * 5000, "&#97;" * 1500],
 )  # fmt: skip
 def test_a_long_row_costs_no_caller_the_others_time(text: str) -> None:
     stream, began = OutputStream(Known.of("")), time.perf_counter()

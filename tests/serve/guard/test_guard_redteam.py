@@ -116,8 +116,9 @@ def test_a_refusal_is_a_reply_and_a_failure_is_an_error() -> None:
     for status, value in ((500, {}), (401, {}), (200, {"choices": []}), (200, [])):
         with pytest.raises(TargetError):
             endpoint(lambda r, s=status, v=value: httpx.Response(s, json=v)).ask("", "x")
-    with pytest.raises(TargetError):
-        endpoint(lambda r: httpx.Response(200, text="<html>")).ask("", "x")
+    for text in ("<html>", "[" * 500_000):
+        with pytest.raises(TargetError):
+            endpoint(lambda r, t=text: httpx.Response(200, text=t)).ask("", "x")
     with pytest.raises(TargetError, match="lists no models"):
         Endpoint(
             "http://t.test/v1",

@@ -1,15 +1,16 @@
 """From what the model wrote to what is said: the call evaluated, the object read, the reason told.
 
 Contract: a figure is the engine's or it is not said.  `Exact.ok` is true where the engine (or a
-schema) stands behind the text; `strangers` are quantities of the call that nobody wrote, which a
-grammar makes impossible and free text does not.
+schema) stands behind the text; `strangers` are quantities of the call or the object that nobody
+wrote, which a grammar makes impossible and free text does not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
-from denizen.serve.answering.conversation import strangers
+from denizen.serve.answering.conversation import invented, strangers
 from denizen.tasks import Result, Suite, ToolError, evaluate, find_call
 from denizen.tasks.calculator import CALC_OPEN
 from denizen.tasks.gbnf import literal
@@ -71,7 +72,8 @@ def compose(output: str, written: str, suite: Suite, asked: Schema | None = None
     call = find_call(output)
     if call is None:
         if (schema := _object(output, suite, asked)) is not None:
-            return Exact(output.strip(), schema.name, ok=True, schema=schema)
+            made_up = invented(_quantities(output, schema), written)
+            return Exact(output.strip(), schema.name, ok=True, schema=schema, strangers=made_up)
         return Exact(NO_CALL, draft[:200])
     try:
         result = evaluate(call)
@@ -90,3 +92,10 @@ def _object(output: str, suite: Suite, asked: Schema | None) -> Schema | None:
     except SchemaError:
         return None
     return asked
+
+
+def _quantities(output: str, schema: Schema) -> list[tuple[Decimal, str, str]]:
+    """The quantities of an object; they are taken from the question, never worked out."""
+    values = schema.parse(output)
+    names = [field.name for field in schema.fields if field.kind == "quantity"]
+    return [values[name] for name in names if values[name] is not None]

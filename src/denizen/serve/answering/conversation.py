@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -119,12 +120,27 @@ def strangers(call: str, written: str) -> tuple[str, ...]:
         return ()
     words = {p.name for p in tool.parameters if p.choices}
     spans = find_spans(written)
-    stated = {meaning for span in spans for meaning in (_meaning(span), (_meaning(span)[0], ""))}
+    stated = _stated(spans)
     return tuple(
         value
         for name, value in parsed.arguments
         if name not in words and value not in spans and _meaning(value) not in stated
     )
+
+
+def invented(quantities: Iterable[tuple[Decimal, str, str]], written: str) -> tuple[str, ...]:
+    """Those of some quantities (value, unit, per) that a text does not state."""
+    stated = _stated(find_spans(written))
+    return tuple(
+        f"{value:f} {unit}".strip()
+        for value, unit, per in quantities
+        if _meant(value, unit, per) not in stated
+    )
+
+
+def _stated(spans: Iterable[str]) -> set[tuple[Decimal, str]]:
+    """What spans mean; a figure may be repeated without its unit."""
+    return {meaning for span in spans for meaning in (_meaning(span), (_meaning(span)[0], ""))}
 
 
 def _meaning(span: str) -> tuple[Decimal, str]:
@@ -133,7 +149,11 @@ def _meaning(span: str) -> tuple[Decimal, str]:
         quantity = parse_quantity(span)
     except QuantityError:
         return Decimal("NaN"), span
-    return quantity.value, f"{quantity.unit}/{quantity.per}" if quantity.unit else ""
+    return _meant(quantity.value, quantity.unit, quantity.per)
+
+
+def _meant(value: Decimal, unit: str, per: str) -> tuple[Decimal, str]:
+    return value, f"{unit}/{per}" if unit else ""
 
 
 def _as_trained(turn: Turn) -> Turn:

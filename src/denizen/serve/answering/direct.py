@@ -152,6 +152,8 @@ class Direct:
 
         What a server elsewhere, or a text it read, calls beside them is for no client to run.
         """
+        if not piece.tool_calls and piece.finish != "tool_calls":
+            return piece
         calls = []
         for call in piece.tool_calls:
             if call.name not in made.offered:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from denizen.serve.answering.embedding import ROOM
 from denizen.serve.answering.front_lines import front_line
 from denizen.serve.exchange import Cited
 
@@ -24,6 +25,7 @@ NOT_FOUND = "This is not in the sources."
 NOT_IN = "not in the sources"
 EXPIRED = "a source has expired"
 CHANGED = "a citation no longer holds"
+PARTLY = "the search read only the beginning of the question"
 # The second sentence is given too when it is nearly as near to the question as the best.
 NEARLY = 0.97
 # Weights beside the mean of the best cosines: the question's own words, the search's first passage.
@@ -73,12 +75,15 @@ def look_up(index: Index, question: str, passages: int) -> Found:
     """Search, extract and cite; blocking (call it off the event loop)."""
     from denizen.retrieve import Settings, search
 
-    question = _PREFACE.sub("", question)[:LONGEST_QUESTION]
+    question = _PREFACE.sub("", question)
+    partly = _read_partly(index, question)
+    question = question[:LONGEST_QUESTION]
     result = search(index, question, Settings(k=passages))
     coverage = result.features.get("covered_all")
     if not result.answerable:
-        return Found(NOT_FOUND, (), False, result.confidence, coverage, flags=(NOT_IN,))
+        return Found(NOT_FOUND, (), False, result.confidence, coverage, flags=(NOT_IN, *partly))
     kept, flags = _kept(index, result)
+    flags += partly
     chosen = _from_front(question, kept)
     if not chosen:
         candidates = [one for hit, document in kept for one in _sentences(hit, document)]
@@ -99,6 +104,14 @@ def look_up(index: Index, question: str, passages: int) -> Found:
         tuple(_cited(hit, d, hit.citation.start, hit.citation.end) for hit, d in kept),
         tuple(dict.fromkeys(flags)),
     )
+
+
+def _read_partly(index: Index, question: str) -> tuple[str, ...]:
+    """The flag of a question that the search does not read to its end."""
+    if len(question) <= ROOM:  # no word piece is shorter than a character
+        return ()
+    long = len(question) > LONGEST_QUESTION or index.encoder.count([question])[0] > ROOM
+    return (PARTLY,) if long else ()
 
 
 def _kept(index: Index, result: SearchResult) -> tuple[list[tuple[Hit, Document]], list[str]]:

@@ -30,7 +30,10 @@ _WHOLE = ("homoglyph",)  # codes that take the wrapper with the goal
 
 
 class Row(NamedTuple):
-    """A text and what it is; `payload` is the attack in it, `group` the wording it came from."""
+    """A text and what it is; `payload` is the attack in it, `group` the wording it came from.
+
+    `goal` is what the attack wants; "" where the technique says it all.
+    """
 
     text: str
     attack: bool
@@ -38,6 +41,7 @@ class Row(NamedTuple):
     group: str
     part: Part
     payload: str = ""
+    goal: str = ""
 
 
 @cache
@@ -104,16 +108,17 @@ def _attacks(part: Part) -> Iterator[Row]:
         wordings = about.get("wrappers") or about["texts"]
         for number in range(_PER_TECHNIQUE):
             rng = Random(f"attack/{part}/{technique}/{number}")
-            if "texts" in about:
-                payload = fill(wordings[number % len(wordings)], rng)
+            wanted = "" if "texts" in about else rng.choice(goals)
+            if wanted:
+                payload = dress(technique, goal(wanted, part, rng), number)
             else:
-                payload = dress(technique, goal(rng.choice(goals), part, rng), number)
+                payload = fill(wordings[number % len(wordings)], rng)
             group = f"{technique}/{number % len(wordings)}"
             if rng.random() < _IN_CARRIER:
                 text = carry(payload, rng.randrange(8), rng, part)
             else:
                 text = payload
-            yield Row(text, True, technique, group, part, payload)
+            yield Row(text, True, technique, group, part, payload, wanted)
 
 
 def _honest(part: Part) -> Iterator[Row]:

@@ -1,13 +1,18 @@
 """A text as a careful reader of addresses sees it, with the way back to every character.
 
-Contract: `fold(text)` drops what is invisible, turns full-width and look-alike characters into the
-ASCII they stand for, one character for one, and remembers where each came from; `Folded.span` turns
-a range of the folded text into the range of the original that it covers.
+Contract: `fold(text)` reads HTML's entities, drops what is invisible, turns full-width and
+look-alike characters into the ASCII they stand for, and remembers where each came from;
+`Folded.span` turns a range of the folded text into the range of the original that it covers.
+`open_entity` is where an entity begins that more text may change.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterator
+from html.entities import html5
 from typing import NamedTuple
 
 # Letters of other scripts that pass for hex digits, "x" or the zero of "0x" (after UTS 39).
@@ -17,13 +22,21 @@ _PAIRS = (
 _ALIKE = {pair[0]: pair[1] for pair in _PAIRS.split()}
 _INVISIBLE = {"Cf", "Mn", "Me", "Cc"}
 _KEPT = "\n\r\t"
+# The digits or the name of an entity; browsers take figures without a semicolon, too.
+_ENTITY = re.compile(
+    r"&(?:#(?:[xX]([0-9a-fA-F]{1,24})|([0-9]{1,24}));?|([A-Za-z][A-Za-z0-9]{1,31};))"
+)
+_OPEN_ENTITY = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{0,24}|[A-Za-z][A-Za-z0-9]{0,31})?\Z")
+_PLAIN = re.compile(r"[\n\r\t -%'-~]*")  # no "&", nothing invisible
+_MARKS = "&#"  # what would make new entities of what was read
 
 
 class Folded(NamedTuple):
-    """`text` and, for each of its characters, where it stands in the original."""
+    """`text` and, for each of its characters, where it begins and ends in the original."""
 
     text: str
     places: tuple[int, ...] | None
+    ends: tuple[int, ...]
     length: int
 
     def span(self, start: int, end: int) -> tuple[int, int]:
@@ -32,29 +45,61 @@ class Folded(NamedTuple):
             return start, end
         if start >= len(self.places):
             return self.after(start), self.length
-        return self.places[start], self.places[end - 1] + 1 if end > start else self.places[start]
+        return self.places[start], self.ends[end - 1] if end > start else self.places[start]
 
     def after(self, index: int) -> int:
         """The original's place right behind the character before `index`."""
         if self.places is None:
             return index
-        return self.places[index - 1] + 1 if index > 0 else 0
+        return self.ends[index - 1] if index > 0 else 0
+
+    def before(self, place: int) -> int:
+        """How many characters begin before a place of the original."""
+        return place if self.places is None else bisect_left(self.places, place)
 
 
 def fold(text: str) -> Folded:
-    """The folded text; ASCII stays as it is, without a table."""
-    if text.isascii():
-        return Folded(text, None, len(text))
+    """The folded text; plain ASCII stays as it is, without a table."""
+    if _PLAIN.fullmatch(text):
+        return Folded(text, None, (), len(text))
     kept: list[str] = []
     places: list[int] = []
-    for place, character in enumerate(text):
+    ends: list[int] = []
+    for start, end, character in _characters(text):
         if not character.isascii():
             if unicodedata.category(character) in _INVISIBLE:
                 continue
             plain = _ALIKE.get(character) or unicodedata.normalize("NFKC", character)
-            character = plain if len(plain) == 1 else character
+            character = _ALIKE.get(plain, plain) if len(plain) == 1 else character
         elif unicodedata.category(character) == "Cc" and character not in _KEPT:
             continue
         kept.append(character)
-        places.append(place)
-    return Folded("".join(kept), tuple(places), len(text))
+        places.append(start)
+        ends.append(end)
+    return Folded("".join(kept), tuple(places), tuple(ends), len(text))
+
+
+def open_entity(text: str) -> int:
+    """Where an entity begins that has not ended yet; the text's length if there is none."""
+    match = _OPEN_ENTITY.search(text, max(0, len(text) - 40))
+    return match.start() if match else len(text)
+
+
+def _characters(text: str) -> Iterator[tuple[int, int, str]]:
+    """Every character with its place; an entity of one character is that character."""
+    at = 0
+    for match in _ENTITY.finditer(text):
+        character = _meant(match)
+        if len(character) == 1 and character not in _MARKS:
+            yield from ((n, n + 1, text[n]) for n in range(at, match.start()))
+            yield match.start(), match.end(), character
+            at = match.end()
+    yield from ((n, n + 1, text[n]) for n in range(at, len(text)))
+
+
+def _meant(match: re.Match[str]) -> str:
+    """The text of an entity; "" if it means none."""
+    if match[3]:
+        return html5.get(match[3], "")
+    number = int(match[1], 16) if match[1] else int(match[2])
+    return chr(number) if 0 < number < 0x110000 else ""

@@ -70,11 +70,17 @@ class Piece(NamedTuple):
     text: str
     features: Mapping[str, float]
 
+    def touches(self, payload: str) -> bool:
+        """Whether it holds a good part of a payload, or is what was hidden in it."""
+        held = payload[:24] in self.text or self.text in payload or payload[-24:] in self.text
+        return held or _DECODED in self.features
+
 
 def pieces(text: str, hits: Sequence[Hit] | None = None) -> list[Piece]:
     """What is scored: windows of the text, then of what its disguises hide; `hits` are its own."""
     plain = windows(text)
-    found = [Piece(w, rule_features(hits if hits and w == text else find(w))) for w in plain]
+    known = {} if hits is None else {text: hits}
+    found = [Piece(w, rule_features(known[w] if w in known else find(w))) for w in plain]
     coated = (layer for how, layer in layers(text[:COVERED]) if how)
     hidden = islice((w for layer in coated for w in windows(layer)), _HIDDEN)
     found += [Piece(w, {**rule_features(find(w)), _DECODED: 1.0}) for w in hidden]

@@ -29,9 +29,9 @@ def figures(
         "attacks": int(y.sum()),
         "honest": int((~y).sum()),
         "auroc": [round(v, 4) for v in (auroc(s, y), low, high)],
-        "recall at 1% false positives": _share(s[y] > level),
-        "recall": _share(s[y] >= threshold),
-        "false alarms": _share(s[~y] >= threshold),
+        "recall at 1% false positives": share(s[y] > level),
+        "recall": share(s[y] >= threshold),
+        "false alarms": share(s[~y] >= threshold),
     }
 
 
@@ -62,7 +62,7 @@ def _interval(scores: Any, labels: Any, groups: Sequence[Hashable]) -> tuple[flo
     return float(low), float(high)
 
 
-def _share(hits: Any) -> list[float]:
-    """Share with its Wilson interval."""
-    found = wilson(int(hits.sum()), len(hits))
+def share(hits: Any) -> list[float]:
+    """Share of what is true, with its Wilson interval."""
+    found = wilson(int(sum(hits)), len(hits))
     return [round(v, 4) for v in (found.value, found.low, found.high)]

@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from denizen.serve.guard.addresses import CHAIN, PREFIX, ROW, SPACE, Hidden, Known, find_hex
-from denizen.serve.guard.folding import Folded, fold
+from denizen.serve.guard.encoded import BEFORE, find_encoded
+from denizen.serve.guard.folding import Folded, fold, open_entity
 from denizen.serve.guard.seedwords import find_secrets, open_key, run_start
 
 # What a stream must not let go of: the last word, and hex that may go on behind a few separators.
 _LAST_WORD = re.compile(r"\S*\Z")
+_GAP = re.compile(r"\s")
 _PENDING = re.compile(rf"(?:(?:{CHAIN}|{PREFIX}){SPACE}{{0,5}}|0{SPACE}{{0,3}})\Z", re.IGNORECASE)
 _PENDING_ROW = re.compile(
     rf"(?:{ROW}|(?<![0-9a-z])(?:0?x)?[0-9a-f]{{1,40}}){SPACE}{{1,5}}\Z", re.IGNORECASE
@@ -26,7 +28,7 @@ _PENDING_ROW = re.compile(
 # Of a long held text (a row of words, an open key) each piece would be looked at with all before
 # it: beyond so many characters it is looked at again only once it has grown by an eighth.
 _SHORT, _GROWN = 256, 8
-_CONTEXT = 48  # characters kept before what is held: patterns look at the group before them
+_CONTEXT = BEFORE  # characters kept before what is held: patterns look at the words before them
 
 
 class OutputCheck(NamedTuple):
@@ -70,6 +72,9 @@ class OutputStream:
     def feed(self, text: str) -> str:
         """Take the next piece; returns what is safe to show."""
         self._held += text
+        # The last word stays in any case, and nothing is freed while it only grows.
+        if not _GAP.search(text):
+            return ""
         if len(self._held) - self._seen < (self._seen - _SHORT) / _GROWN:
             return ""
         return self._release(closing=False)
@@ -82,7 +87,7 @@ class OutputStream:
         folded = fold(self._held)
         hidden = _hidden(folded, self._known, self._addresses)
         self._seen = len(self._held)
-        end = len(self._held) if closing else _safe(folded, hidden)
+        end = len(self._held) if closing else _safe(folded, hidden, open_entity(self._held))
         if end <= self._done:
             return ""
         now = [h for h in hidden if self._done < folded.span(h.start, h.end)[1] <= end]
@@ -91,12 +96,12 @@ class OutputStream:
         self._flags |= fresh
         if fresh and self._tell is not None:
             self._tell(tuple(fresh))
-        # A hidden range must not be seen by its tail alone: the context begins behind it.
-        behind = max((folded.span(h.start, h.end)[1] for h in now), default=0)
-        kept = max(end - _CONTEXT, behind - 1, 0)
-        # Its last character stands for no digit of its own.
-        mark = "]" if behind and kept == behind - 1 else self._held[kept : kept + 1]
-        self._held, self._done = mark + self._held[kept + 1 :], end - kept
+        # A hidden range must not be seen by its tail alone: the context begins behind it, with a
+        # mark that stands for no digit.  It is kept as it was read, and is no part of an entity.
+        behind, index = max((h.end for h in now), default=0), folded.before(end)
+        start = max(index - _CONTEXT, behind)
+        context = ("]" if behind == start > 0 else "") + folded.text[start:index].replace("&", "]")
+        self._held, self._done = context + self._held[end:], len(context)
         self._seen = len(self._held)
         return shown
 
@@ -114,11 +119,11 @@ class OpenStream(OutputStream):
         return ""
 
 
-def _safe(folded: Folded, hidden: list[Hidden]) -> int:
+def _safe(folded: Folded, hidden: list[Hidden], entity: int) -> int:
     """The place in the original up to which nothing that follows can change the verdict."""
     text = folded.text
     match = _LAST_WORD.search(text)
-    start = match.start() if match else len(text)
+    start = min(match.start() if match else len(text), folded.before(entity))
     # A row may go on with the last word, which is held whatever it is.
     for pending in (_PENDING.search(text), _PENDING_ROW.search(text, 0, start)):
         if pending:
@@ -135,6 +140,7 @@ def _safe(folded: Folded, hidden: list[Hidden]) -> int:
 def _hidden(folded: Folded, known: Known, addresses: bool) -> list[Hidden]:
     """What must not be shown, in order; where two overlap the later is what the earlier leaves."""
     found = [*find_secrets(folded.text), *find_hex(folded.text, known, addresses=addresses)]
+    found += find_encoded(folded.text, known, found, addresses=addresses)
     kept: list[Hidden] = []
     for one in sorted(found, key=lambda h: (h.start, -h.end)):
         if kept and one.start < kept[-1].end:

@@ -40,7 +40,9 @@ _OPEN = re.compile(
 
 def find_secrets(folded: str) -> list[Hidden]:
     """Ranges of keys and recovery phrases."""
-    found = [Hidden(start, end, PHRASE) for start, end, n in _phrases(folded) if n >= FEWEST]
+    found: list[Hidden] = []
+    if len(_WORD.findall(folded)) >= FEWEST:
+        found += [Hidden(start, end, PHRASE) for start, end, n in _phrases(folded) if n >= FEWEST]
     for pattern in (_WIF, _EXTENDED, _PEM, _NUMBERS):
         found += [Hidden(*match.span(), KEY) for match in pattern.finditer(folded)]
     return found
@@ -48,10 +50,18 @@ def find_secrets(folded: str) -> list[Hidden]:
 
 def run_start(folded: str, end: int) -> int:
     """Where the row of list words begins that ends right before `end`; `end` if there is none."""
-    start = end
-    for first, last, _ in _phrases(folded[:end]):
-        if not folded[last:end] or _BETWEEN.fullmatch(folded, last, end):
-            start = min(start, first)
+    text = _ROUND.sub("o", folded[:end])
+    lists, start = _lists(), end
+    going: set[int] | None = None
+    # Backwards: of most texts the last word or two decide, and a stream asks for every piece.
+    for match in reversed(list(_WORD.finditer(text))):
+        if match.end() < start and not _BETWEEN.fullmatch(text, match.end(), start):
+            break
+        found = set(lists.get(_bare(match[0].lower()), ()))
+        going = found if going is None else going & found
+        if not going:
+            break
+        start = match.start()
     return start
 
 

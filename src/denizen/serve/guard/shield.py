@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from denizen.project.errors import ArtefactError, ConfigError
 from denizen.serve.exchange import Caller, Fault, Request
-from denizen.serve.guard import output
+from denizen.serve.guard import harmless, output
 from denizen.serve.guard.addresses import Known
 from denizen.serve.guard.context import delimit
 from denizen.serve.guard.coverage import Coverage
 from denizen.serve.guard.fingerprints import Fingerprints
+from denizen.serve.guard.harmless import Harmless
 from denizen.serve.guard.injection import COVERED, InjectionModel, carried
 from denizen.serve.guard.moderation import Hook, Moderation
 from denizen.serve.guard.output import OutputCheck, OutputStream
@@ -61,15 +62,15 @@ class Shield:
         *,
         embedder: Embeds | _Loader | None = None,
         model: InjectionModel | None = None,
+        first: Harmless | None = None,
         moderation: Moderation | None = None,
         fingerprints: Fingerprints | None = None,
         tell: Tell | None = None,
     ) -> None:
         self.settings, self._tell = settings, tell
-        self._embedder, self._model = embedder, model
-        self._moderation = moderation or Moderation()
+        self._embedder, self._model, self._first = embedder, model, first
+        self._moderation, self._fingerprints = moderation or Moderation(), fingerprints
         self._coverage = Coverage(settings.coverage)
-        self._fingerprints = fingerprints
         # By the texts' hashes: two thousand of the longest texts would be gigabytes.
         self._verdicts: OrderedDict[bytes, InputCheck] = OrderedDict()
         self._lock, self._loading = Lock(), Lock()
@@ -89,15 +90,14 @@ class Shield:
         Raises ConfigError for a moderation key that is not set and for fingerprints without a
         workspace, ArtefactError for a damaged fingerprint file.
         """
-        key = ""
-        if name := shield.moderation_key_env:
-            key = os.environ.get(name, "")
-            if not key:
-                raise ConfigError(
-                    f"the environment variable {name} is not set",
-                    where="shield.moderation_key_env",
-                    fix="set it to the moderation endpoint's key",
-                )
+        name = shield.moderation_key_env
+        key = os.environ.get(name, "") if name else ""
+        if name and not key:
+            raise ConfigError(
+                f"the environment variable {name} is not set",
+                where="shield.moderation_key_env",
+                fix="set it to the moderation endpoint's key",
+            )
         prints = None
         if shield.fingerprints:
             if workspace is None:
@@ -107,13 +107,13 @@ class Shield:
                     fix="set it to 0 or serve from a workspace",
                 )
             prints = Fingerprints.kept(workspace, shield.fingerprints)
-        failure = shield.moderation_failure
-        moderation = Moderation(shield.moderation_url, key, hook=hook, failure=failure)
-        return cls(shield, embedder=embedder or _standard, moderation=moderation,
-                   fingerprints=prints, tell=tell)  # fmt: skip
+        url, failure = shield.moderation_url, shield.moderation_failure
+        return cls(shield, embedder=embedder or _standard, first=harmless.shipped(), tell=tell,
+                   moderation=Moderation(url, key, hook=hook, failure=failure),
+                   fingerprints=prints)  # fmt: skip
 
-    @classmethod
-    def null(cls) -> Shield:
+    @staticmethod
+    def null() -> Shield:
         """A shield that lets everything through, for tests and for comparison."""
         return _Null()
 
@@ -125,7 +125,7 @@ class Shield:
     def check_input(self, request: Request) -> InputCheck:
         """The worst of the turns that users and tools wrote; raises Fault 400 when it is blocked.
 
-        Takes about the time of one embedding for a new text: call it in a worker thread.
+        Call it in a worker thread: a new text that is not plainly harmless is embedded.
         """
         if self.settings.injection == "off":
             return InputCheck()
@@ -225,8 +225,11 @@ class Shield:
         flags = [str(hit) for hit in hits if hit.certain]
         score = 1.0 if flags else 0.0
         level = self.settings.threshold or 1.0
+        plain = self._first.score(text, hits, level) if self._first else None
+        if plain is not None:
+            score = plain
         # Where a rule is sure the model cannot add anything but time.
-        if not flags and text.strip():
+        elif not flags and text.strip():
             embedder, model = self._loaded()
             if embedder is None or model is None:
                 flags.append(RULES_ONLY)
@@ -249,9 +252,8 @@ class Shield:
                 self._embedder = None
             embedder, model = self._embedder, self._model
             # Weights of another embedder would mean nothing.
-            if embedder is None or model is None or model.embedder != embedder.id:
-                return None, None
-            return embedder, model
+            fit = embedder is not None and model is not None and model.embedder == embedder.id
+            return (embedder, model) if fit else (None, None)
 
     def _count(self, flags: Sequence[str]) -> None:
         if flags and self._tell is not None:

@@ -1,9 +1,10 @@
-"""Makes the injection classifier: `python -m denizen.serve.guard.training [FILE]`.
+"""Makes the injection classifier and its first look: `python -m denizen.serve.guard.training`.
 
 Contract: fitted on the "fit" rows of attacks.py, penalty chosen on "validation", the threshold on
 honest rows of that and, cross-fitted by family, of fit; figures taken on "held" (techniques and
 honest families of which neither has seen any) and on the suites `injection` and `injection_clean`,
-which are measured and nothing else. The same code and embedder give the same file.
+which are measured and nothing else. The same code and embedder give the same two files, in the
+package's assets or in the folder that is named; harmless_training.py makes the second.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from denizen.project.hashing import content_hash
-from denizen.serve.guard import attacks, injection
+from denizen.serve.guard import attacks, harmless, harmless_training, injection
 from denizen.serve.guard.attacks import Row
+from denizen.serve.guard.harmless import Harmless
 from denizen.serve.guard.injection import InjectionModel, Piece, pieces
 from denizen.serve.guard.measuring import figures
 from denizen.serve.guard.rules import everything, find
@@ -49,6 +51,13 @@ class Seen(NamedTuple):
     sure: bool
 
 
+class Judged(NamedTuple):
+    """A row and the classifier's score of it."""
+
+    seen: Seen
+    score: float
+
+
 def look(rows: Sequence[Row], embedder: Embeds) -> list[Seen]:
     """Embed every piece of every row once."""
     hits = [find(row.text) for row in rows]
@@ -75,19 +84,30 @@ def fit(
     made = {p: _fitted(rows, p, embedder, data) for p in PENALTIES}
     penalty = min(PENALTIES, key=lambda p: _loss(made[p], validation))
     model = made[penalty]
-    honest = [model.of_pieces(s.pieces, s.vectors) for s in validation if not s.row.attack]
-    families = sorted({s.row.family for s in rows})
-    for fold in range(FOLDS):
-        out = set(families[fold::FOLDS])
-        other = _fitted([s for s in rows if s.row.family not in out], penalty, embedder, data)
-        honest += [
-            other.of_pieces(s.pieces, s.vectors)
-            for s in rows
-            if s.row.family in out and not s.row.attack
-        ]
+    honest = [
+        score
+        for seen, score in (*judge(model, validation), *crossed(rows, penalty))
+        if not seen.row.attack
+    ]
     level = float(np.quantile(honest, 1 - FALSE_ALARMS, method="higher"))
     threshold = round(min(0.999, max(0.001, level + 1e-4)), 4)
     return replace(model, threshold=threshold, made={"penalty": penalty, "honest": len(honest)})
+
+
+def judge(model: InjectionModel, rows: Sequence[Seen]) -> list[Judged]:
+    """The rows with their scores."""
+    return [Judged(seen, model.of_pieces(seen.pieces, seen.vectors)) for seen in rows]
+
+
+def crossed(rows: Sequence[Seen], penalty: float) -> list[Judged]:
+    """The same, each by a model that has not seen its family."""
+    families = sorted({s.row.family for s in rows})
+    found: list[Judged] = []
+    for fold in range(FOLDS):
+        out = set(families[fold::FOLDS])
+        other = _fitted([s for s in rows if s.row.family not in out], penalty, "", "")
+        found += judge(other, [s for s in rows if s.row.family in out])
+    return found
 
 
 def _fitted(rows: Sequence[Seen], penalty: float, embedder: str, data: str) -> InjectionModel:
@@ -113,19 +133,12 @@ def _design(rows: Sequence[Seen], names: Sequence[str]) -> tuple[Any, Any]:
     x, y = [], []
     for seen in rows:
         for piece, vector in zip(seen.pieces, seen.vectors, strict=True):
-            if seen.row.attack and not _touches(piece, seen.row.payload):
+            if seen.row.attack and not piece.touches(seen.row.payload):
                 continue
             by_rule = np.array([piece.features.get(name, 0.0) for name in names])
             x.append(np.concatenate([vector, by_rule]))
             y.append(float(seen.row.attack))
     return np.array(x), np.array(y)
-
-
-def _touches(piece: Piece, payload: str) -> bool:
-    """Whether a window holds a good part of the payload, or is what was hidden in it."""
-    text = piece.text
-    decoded = "decoded" in piece.features
-    return decoded or payload[:24] in text or text in payload or payload[-24:] in text
 
 
 def _solve(x: Any, y: Any, penalty: float) -> Any:
@@ -195,9 +208,10 @@ def _by_family(
     return {family: f"{hit} of {n}" for family, (hit, n) in counts.items()}
 
 
-def train(embedder: Embeds) -> InjectionModel:
-    """The whole of it: rows, fit, threshold, figures."""
+def train(embedder: Embeds) -> tuple[InjectionModel, Harmless]:
+    """The whole of it: rows, fit, threshold, figures, and the first look that fits it."""
     seen = {part: look(attacks.rows(part), embedder) for part in attacks.PARTS}
+    suites = look(suite_rows(), embedder)
     model = fit(seen["fit"], seen["validation"], embedder.id, digest())
     made = {
         "command": COMMAND,
@@ -206,20 +220,25 @@ def train(embedder: Embeds) -> InjectionModel:
         **model.made,
         "threshold": f"flags {FALSE_ALARMS:.0%} of honest rows of families not seen (not held)",
         "held": measure(model, seen["held"]),
-        "suites injection and injection_clean": measure(model, look(suite_rows(), embedder)),
+        "suites injection and injection_clean": measure(model, suites),
     }
-    return replace(model, made=made)
+    judged = {part: judge(model, seen[part]) for part in ("validation", "held")}
+    judged["fit"] = crossed(seen["fit"], model.made["penalty"])
+    first = harmless_training.train(
+        judged, judge(model, suites), model.threshold, harmless_training.digest(digest())
+    )
+    return replace(model, made=made), replace(first, made={"command": COMMAND, **first.made})
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train and write the carried file, or the one that is named."""
+    """Train and write the carried files, or those of the folder that is named."""
     from denizen.models.embedder import Embedder
 
-    here = Path(__file__).with_name("assets") / injection.FILE
-    path = Path(arguments[0]) if arguments else here
-    model = train(Embedder.load())
-    model.save(path)
-    print(path, file=sys.stderr)
+    folder = Path(arguments[0]) if arguments else Path(__file__).with_name("assets")
+    model, first = train(Embedder.load())
+    model.save(folder / injection.FILE)
+    first.save(folder / harmless.FILE)
+    print(folder, file=sys.stderr)
     return 0
 
 
