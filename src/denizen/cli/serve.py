@@ -93,6 +93,10 @@ def main() -> None:
 def add(
     name: NameArgument,
     path: Annotated[Path, typer.Argument(help="A LoRA-GGUF in the server's artefacts.")],
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="A task family that it answers from now on; may be given again."),
+    ] = None,
     url: UrlOption = "",
     key_env: KeyOption = "",
     workspace: WorkspaceOption = None,
@@ -105,8 +109,11 @@ def add(
         found = path.resolve()
         path = found.relative_to(artefacts) if found.is_relative_to(artefacts) else path
     with closing(_admin(url, key_env, config)) as admin:
-        change = admin.load(name, path.as_posix())
-    emit({"name": name, "change": change}, json, f"{name}  changes a probe's logit by {change:.3g}")
+        change = admin.load(name, path.as_posix(), family or ())
+    line = f"{name}  changes a probe's logit by {change:.3g}"
+    if family:
+        line += f"; it answers {', '.join(family)}"
+    emit({"name": name, "change": change, "families": family or []}, json, line)
 
 
 @adapters.command("list")

@@ -7,6 +7,7 @@ own words (bounded, printable), or something that is no Denizen server.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -48,9 +49,10 @@ class Admin:
         except (LookupError, TypeError) as error:
             raise self._stranger() from error
 
-    def load(self, name: str, path: str) -> float:
+    def load(self, name: str, path: str, families: Sequence[str] = ()) -> float:
         """Take in an adapter; the largest change it made to a logit of the probes."""
-        value = self._asked("POST", "/admin/adapters", {"name": name, "path": path})
+        body = {"name": name, "path": path, "families": list(families)}
+        value = self._asked("POST", "/admin/adapters", body)
         try:
             return float(value["change"])
         except (LookupError, TypeError, ValueError) as error:

@@ -69,7 +69,7 @@ _log = logging.getLogger("denizen.serve")
 class Service:
     """The Analyst in production: `name` as clients ask for it, `created` in seconds since 1970.
 
-    Without an `encoder` embeddings are the backend's own. `stale`: why a calibration is not used.
+    Without an `encoder` nothing embeds. `stale`: why a calibration is not used.
     """
 
     def __init__(
@@ -108,8 +108,7 @@ class Service:
         )
         self.parts, self.stale = parts, stale
         self.names = Names(name, backend, created, embeds=encoder is not None)
-        needed = parts.config.serve.skills.values()
-        self._adapting = Adapting(backend, self.names, artefacts, needed)
+        self._adapting = Adapting(parts, self.names, artefacts)
         self._audits = Audits(parts)
         self._analyst = Analyst(parts, self._audits)
         self._direct = Direct(parts)
@@ -159,11 +158,9 @@ class Service:
     ) -> AsyncGenerator[Piece | Outcome, None]:
         named = self._validated(request)
         until = deadline(self.parts.config.serve.request_seconds)
-        if (budget := getattr(self.parts.upstream, "budget", None)) is not None:
-            budget.credit()
         self.parts.shield.logprobs(request, visit.caller)
         if is_direct(request, named, self.parts.suite):
-            guard = asyncio.create_task(within(until, guarded(self.parts, request, visit, trace)))
+            guard = asyncio.create_task(self._guarded(request, visit, trace, until))
             if not self._beside(request):
                 await guard
             direct = self._direct.answer(request, named, until, trace)
@@ -183,13 +180,22 @@ class Service:
                 guard.cancel()
                 await asyncio.gather(guard, return_exceptions=True)
             return
-        flags = await within(until, guarded(self.parts, request, visit, trace))
+        flags = await self._guarded(request, visit, trace, until)
         work = self._analyst.answer(request, named, visit, flags, trace, until)
         reply = await within(until, work)
         for word in wording.pieces(reply.text):
             yield Piece(text=word)
         yield Piece(finish=reply.finish, usage=reply.outcome.usage)
         yield reply.outcome
+
+    async def _guarded(
+        self, request: Request, visit: Visit, trace: Recorded, until: float
+    ) -> tuple[str, ...]:
+        """The guard's flags; what it lets pass puts its share into the escalation budget."""
+        flags = await within(until, guarded(self.parts, request, visit, trace))
+        if (budget := getattr(self.parts.upstream, "budget", None)) is not None:
+            budget.credit()
+        return flags
 
     def _beside(self, request: Request) -> bool:
         """Whether the model may begin while the guard still reads: no piece leaves before it spoke.
@@ -225,11 +231,11 @@ class Service:
         fault: Fault | None = None
         done: Outcome | None = None
         try:
-            kind = self.names.find(model).kind
-            if self.parts.encoder is not None and kind != "embedding":
+            if self.names.find(model).kind != "embedding":
+                who = f"ask '{EMBEDDER}'" if self.parts.encoder else "nothing does here"
                 raise Fault(
                     400,
-                    f"'{model[:80]}' does not embed; ask '{EMBEDDER}'",
+                    f"'{model[:80]}' does not embed; {who}",
                     code="model_not_supported",
                     param="model",
                 )
@@ -248,9 +254,9 @@ class Service:
         finally:
             trace.finish(done, "", fault)
 
-    async def load_adapter(self, name: str, path: str) -> float:
+    async def load_adapter(self, name: str, path: str, families: tuple[str, ...] = ()) -> float:
         """Take in an adapter of the workspace's artefacts while serving; see Adapting."""
-        return await self._adapting.load(name, path)
+        return await self._adapting.load(name, path, families)
 
     async def unload_adapter(self, name: str) -> None:
         """Let an adapter go; see Adapting."""

@@ -82,9 +82,6 @@ class FakeBackend:
         text = request.text or "".join(turn.content for turn in request.turns)
         return len(text.split())
 
-    async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
-        return tuple((float(len(text)), 0.0) for text in texts)
-
     async def ready(self) -> bool:
         return not self.closed
 

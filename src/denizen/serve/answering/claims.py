@@ -8,10 +8,12 @@ What cannot be mended (a call that does not evaluate, several contradicting figu
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from denizen.serve.answering.conversation import strangers
 from denizen.serve.answering.sums import sums
@@ -28,6 +30,9 @@ STRANGER = "a calculation uses figures that were not given"
 CONTRADICTED = "figures contradict the calculation"
 UNVERIFIED = "unverified figures"
 RELATIVE = Decimal("0.001")
+# Numbers under these names are no figures: how sure an answer is (0 to 1), and what numbers things.
+_SURENESS = re.compile(r"confiden|certain|probab|likel|score|relevan", re.IGNORECASE)
+_NUMBERING = re.compile(r"(?:^|[_-])(?:id|index|step|rank|page|version)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,46 @@ def unverified(text: str, sources: Sequence[str]) -> tuple[str, ...]:
         if not bears((kind, value), known) and not (kind == "plain" and value in (0, 1, 2, 3))
     ]
     return tuple(found)
+
+
+def unverified_json(text: str, sources: Sequence[str]) -> tuple[str, ...]:
+    """The same of a JSON text: figures in its strings, and its numbers.
+
+    A number's unit stands in its name, if anywhere: it may be a percentage or basis points too.
+    """
+    from denizen.evaluate.suites.grounding_claims import Amount, amounts, bears
+
+    try:
+        leaves = list(_leaves(json.loads(text, parse_int=Decimal, parse_float=Decimal)))
+    except (ValueError, ArithmeticError, RecursionError):  # cut short, or beyond all figures
+        return unverified(text, sources)
+    known = frozenset[Amount]().union(*(amounts(source) for source in sources))
+    words = "\n".join(leaf for _, leaf in leaves if isinstance(leaf, str))
+    found = list(unverified(words, sources))
+    for name, value in leaves:
+        if not isinstance(value, Decimal) or value in (0, 1, 2, 3) or _NUMBERING.search(name):
+            continue
+        if 0 < value < 1 and _SURENESS.search(name):
+            continue
+        try:
+            size, *ratios = (value.copy_abs().scaleb(-places) for places in (0, 2, 4))
+        except ArithmeticError:
+            size, ratios = value, []
+        if not any(("ratio", one) in known for one in ratios) and not bears(("plain", size), known):
+            found.append(str(value)[:80])
+    return tuple(dict.fromkeys(found))
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """What is no list or object, each with the name it stands under."""
+    if isinstance(value, dict):
+        for inner_name, inner in value.items():
+            yield from _leaves(inner, inner_name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, name)
+    else:
+        yield name, value
 
 
 def _evaluated(

@@ -5,8 +5,9 @@ calldata hidden before they leave.  Where moderation is configured nothing leave
 answer was judged: its beginning alone tells nothing.  A JSON answer is sent whole, after what must
 not be shown was hidden and the jsonschema library has taken what is left: one repair is tried, then
 Fault 502 (one cut short by max_tokens is sent with the flag "schema not met").  Token log
-probabilities are withheld where the checks changed the text.  The bare model and raw text are
-guarded, but their figures are their own.
+probabilities are withheld where the checks changed the text.  Figures that stand neither in the
+request nor in a calculation are flagged, in JSON, beside tools and in calls of tools as well; there
+nothing is corrected.  The bare model and raw text are guarded, but their figures are their own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from denizen.models.chat import SYSTEM
-from denizen.serve.answering.claims import UNVERIFIED, Claims, unverified
+from denizen.serve.answering.claims import UNVERIFIED, Claims, checked, unverified, unverified_json
 from denizen.serve.answering.conversation import everything
 from denizen.serve.answering.formats import broken, hidden, not_kept, repair
 from denizen.serve.answering.holding import Held
@@ -161,6 +162,8 @@ class Direct:
                 continue
             arguments, flags = hidden(call.arguments, lambda said: self._check(made, said))
             made.flags += flags
+            if made.checks and unverified_json(arguments, [made.known]):
+                made.flags.append(UNVERIFIED)
             calls.append(replace(call, arguments=arguments))
         choice.called = choice.called or bool(calls)
         lost = piece.finish == "tool_calls" and not choice.called
@@ -209,10 +212,8 @@ class Direct:
         return broken(choice.text, made.request.format)
 
     def _choice(self, made: _Made) -> _Choice:
-        checks = made.checks and made.request.format.kind == "text" and not made.request.tools
-        return _Choice(
-            Held(made.written, made.known, checks), self._parts.shield.stream(made.known)
-        )
+        held = Held(made.written, made.known, made.checks and made.plain)
+        return _Choice(held, self._parts.shield.stream(made.known))
 
     def _let_out(self, choice: _Choice, text: str | None) -> str:
         """What may be sent of a piece; None is the end."""
@@ -232,6 +233,7 @@ class _Made:
         # Calls in free text may use whatever was said.
         self.written = known
         self.checks = named.kind != "base"
+        self.plain = request.format.kind == "text" and not request.tools
         self.offered = {tool.get("function", {}).get("name") for tool in request.tools}
         self.withheld = False
         self.flags: list[str] = []
@@ -247,10 +249,18 @@ class _Made:
         for claims in choice.held.found:
             self.flags += claims.flags
         self.flags += (*choice.flags, *choice.watch.flags)
-        if self.checks and self.request.format.kind == "text" and not self.request.tools:
-            steps = [step for claims in choice.held.found for step in claims.derivation]
-            if unverified(choice.text, [self.known, *steps]):
-                self.flags.append(UNVERIFIED)
+        if not self.checks or not choice.text:
+            return
+        # What goes out as it was written is calculated as well, for what its figures follow from.
+        found = choice.held.found if self.plain else [self._claimed(choice.text)]
+        sources = [self.known, *(step for claims in found for step in claims.derivation)]
+        look = unverified if self.request.format.kind == "text" else unverified_json
+        if look(choice.text, sources):
+            self.flags.append(UNVERIFIED)
+
+    def _claimed(self, text: str) -> Claims:
+        claims = checked(text, self.written, self.known)
+        return claims if claims.ok else Claims(text)
 
     def outcome(self) -> Outcome:
         calls = [call for claims in self._claims for call in claims.calls]

@@ -57,18 +57,28 @@ class Drafting:
     async def local(self, turn: InTurn) -> Local:
         """Draft, call and evaluation, with the skill of the question's family."""
         adapter = turn.named.adapter
-        skills = self._parts.config.serve.skills
+        skills = {**self._parts.config.serve.skills, **self._parts.learnt}
         by_task = not adapter and bool(skills)
         if by_task and turn.sense.sure:
             adapter = skills.get(turn.sense.family, "")
-        made = await self._written(turn, adapter)
+        skilled = self._skilled if by_task else self._written
+        made = await skilled(turn, adapter)
         if by_task and not turn.sense.sure:
             # What the words left open, the draft tells.
             family = family_of_tool(made.answer.tool, self._parts.suite)
             if skill := skills.get(family, ""):
-                first, made = made, await self._written(turn, skill)
+                first, made = made, await skilled(turn, skill)
                 made = replace(made, usage=total(first.usage, made.usage))
         return made
+
+    async def _skilled(self, turn: InTurn, adapter: str) -> Local:
+        """With a skill; without it where its adapter was let go a moment ago."""
+        try:
+            return await self._written(turn, adapter)
+        except Fault:
+            if not adapter or adapter in self._parts.backend.facts.adapters:
+                raise
+            return await self._written(turn, "")
 
     async def _written(self, turn: InTurn, adapter: str) -> Local:
         parts, talk = self._parts, turn.talk

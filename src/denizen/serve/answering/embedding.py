@@ -12,7 +12,7 @@ import asyncio
 from denizen.models.embedder import LONGEST
 from denizen.project.errors import DenizenError
 from denizen.serve.answering.ports import Parts
-from denizen.serve.exchange import Fault, Request, Usage
+from denizen.serve.exchange import Fault, Usage
 from denizen.serve.metering import meter
 
 AT_ONCE = 16
@@ -24,11 +24,8 @@ async def embedded(
 ) -> tuple[tuple[tuple[float, ...], ...], Usage]:
     """A vector for each text, and the word pieces read."""
     encoder, used = parts.encoder, meter()
-    if encoder is None:
-        vectors = await parts.backend.embed(texts)
-        counts = [await parts.backend.count(Request("", text=text)) for text in texts]
-        return vectors, Usage(sum(counts))
-    counts = []
+    assert encoder is not None  # without one no name is for embedding
+    counts: list[int] = []
     made: list[tuple[float, ...]] = []
     try:
         for at in range(0, len(texts), AT_ONCE):

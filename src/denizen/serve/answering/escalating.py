@@ -82,7 +82,10 @@ async def judge(parts: Parts, turn: InTurn, local: Local) -> Judged:
             distance=await _distance(parts, turn.talk.question),
         )
         holds = reading.schema_ok and reading.recompute_ok and local.holds
-        judged = _decided(parts, kind_of(turn), signals, reading.group, holds)
+        kind = kind_of(turn)
+        if local.adapter and local.adapter not in parts.config.serve.skills.values():
+            kind = "adapter"  # taken in while serving: nothing was calibrated with it
+        judged = _decided(parts, kind, signals, reading.group, holds)
         if stage is not None:
             stage.set(local=judged.local, reason=judged.reason)
         return judged

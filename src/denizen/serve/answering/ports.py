@@ -256,3 +256,5 @@ class Parts:
     encoder: Encodes | None = None
     told: Telling = field(default_factory=Untold)
     stale: str = ""  # why a calibration that is there promises nothing for what is served
+    # Family -> adapter, of adapters taken in while serving: no calibration knows them.
+    learnt: dict[str, str] = field(default_factory=dict)

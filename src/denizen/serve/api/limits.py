@@ -21,6 +21,7 @@ DESCRIPTION = 8192
 TOKENS = 131_072  # that may be asked for in one answer
 ALTERNATIVES = 20  # logprobs of one token
 METADATA = 16
+FAMILIES = 64  # that one adapter answers
 EMBEDDED = 256  # texts in one request
 EMBEDDED_TEXT = 32_768  # characters of one of them
 COMMENT = 4000

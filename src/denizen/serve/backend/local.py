@@ -17,7 +17,6 @@ from pathlib import Path
 from denizen.project.errors import ArtefactError
 from denizen.project.machine import cores
 from denizen.serve.backend.adapters import Adapter, check_file, check_name
-from denizen.serve.backend.embedding import LazyEmbedder
 from denizen.serve.backend.engine import Engine
 from denizen.serve.backend.grammars import grammar_of
 from denizen.serve.backend.live import Live
@@ -45,14 +44,12 @@ class LocalBackend:
         parallel: int = 4,
         adapters: Mapping[str, Path] | None = None,
         threads: int | None = None,
-        embedder: LazyEmbedder | None = None,
     ) -> None:
         from denizen.export.gguf_header import read_header
 
         self._header, self._size = read_header(gguf), gguf.stat().st_size
         self._gguf, self._context, self._parallel = gguf, context, parallel
         self._threads = threads or cores()
-        self._embedder = embedder or LazyEmbedder(threads=self._threads)
         self._live = Live(gguf, context=context, rows=parallel, threads=self._threads)
         try:
             self._rendering = Rendering.of(gguf, self._live.context)
@@ -127,10 +124,6 @@ class LocalBackend:
     async def count(self, request: Request) -> int:
         """Tokens of the rendered prompt. Raises Fault."""
         return len(await self._ids(request))
-
-    async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
-        """Vectors of the index's embedder."""
-        return await self._embedder.embed(texts)
 
     async def ready(self) -> bool:
         """Whether requests are answered."""

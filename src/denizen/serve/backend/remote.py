@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from denizen.serve.backend.embedding import LazyEmbedder
 from denizen.serve.backend.foreign import (
     Reader,
     Rubbish,
@@ -50,12 +49,11 @@ class RemoteBackend:
         timeout: float = 120.0,
         *,
         context: int = 0,
-        embedder: LazyEmbedder | None = None,
     ) -> None:
         import httpx
 
         self._url, self._model, self._key, self._timeout = url.rstrip("/"), model, key, timeout
-        self._context, self._embedder = context, embedder or LazyEmbedder()
+        self._context = context
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
@@ -121,10 +119,6 @@ class RemoteBackend:
         if isinstance(count, int) and count >= 0:
             return count
         return len(tokens) if isinstance(tokens, list) else 0
-
-    async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
-        """Vectors of the index's embedder, made here."""
-        return await self._embedder.embed(texts)
 
     async def ready(self) -> bool:
         """Whether the server answers."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator
+from functools import lru_cache
 from html.entities import html5
 from typing import NamedTuple
 
@@ -23,11 +23,13 @@ _ALIKE = {pair[0]: pair[1] for pair in _PAIRS.split()}
 _INVISIBLE = {"Cf", "Mn", "Me", "Cc"}
 _KEPT = "\n\r\t"
 # The digits or the name of an entity; browsers take figures without a semicolon, too.
-_ENTITY = re.compile(
-    r"&(?:#(?:[xX]([0-9a-fA-F]{1,24})|([0-9]{1,24}));?|([A-Za-z][A-Za-z0-9]{1,31};))"
+ENTITY = re.compile(
+    r"&(?:#(?:[xX](?P<hex>[0-9a-fA-F]{1,24})|(?P<digits>[0-9]{1,24}));?"
+    r"|(?P<name>[A-Za-z][A-Za-z0-9]{1,31};))"
 )
 _OPEN_ENTITY = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{0,24}|[A-Za-z][A-Za-z0-9]{0,31})?\Z")
 _PLAIN = re.compile(r"[\n\r\t -%'-~]*")  # no "&", nothing invisible
+_STEP = re.compile(rf"(?P<plain>[\n\r\t -%'-~]+)|(?P<entity>{ENTITY.pattern})|.", re.DOTALL)
 _MARKS = "&#"  # what would make new entities of what was read
 
 
@@ -65,17 +67,17 @@ def fold(text: str) -> Folded:
     kept: list[str] = []
     places: list[int] = []
     ends: list[int] = []
-    for start, end, character in _characters(text):
-        if not character.isascii():
-            if unicodedata.category(character) in _INVISIBLE:
-                continue
-            plain = _ALIKE.get(character) or unicodedata.normalize("NFKC", character)
-            character = _ALIKE.get(plain, plain) if len(plain) == 1 else character
-        elif unicodedata.category(character) == "Cc" and character not in _KEPT:
-            continue
-        kept.append(character)
-        places.append(start)
-        ends.append(end)
+    for match in _STEP.finditer(text):
+        start, end = match.span()
+        character = _meant(match) if match["entity"] else match[0]
+        if match["plain"] or (match["entity"] and (len(character) != 1 or character in _MARKS)):
+            kept.append(match[0])
+            places += range(start, end)
+            ends += range(start + 1, end + 1)
+        elif seen := _seen(character):
+            kept.append(seen)
+            places.append(start)
+            ends.append(end)
     return Folded("".join(kept), tuple(places), tuple(ends), len(text))
 
 
@@ -85,21 +87,21 @@ def open_entity(text: str) -> int:
     return match.start() if match else len(text)
 
 
-def _characters(text: str) -> Iterator[tuple[int, int, str]]:
-    """Every character with its place; an entity of one character is that character."""
-    at = 0
-    for match in _ENTITY.finditer(text):
-        character = _meant(match)
-        if len(character) == 1 and character not in _MARKS:
-            yield from ((n, n + 1, text[n]) for n in range(at, match.start()))
-            yield match.start(), match.end(), character
-            at = match.end()
-    yield from ((n, n + 1, text[n]) for n in range(at, len(text)))
+@lru_cache(maxsize=2**16)
+def _seen(character: str) -> str:
+    """The character that is read; "" for an invisible one."""
+    if character.isascii():
+        hidden = unicodedata.category(character) == "Cc" and character not in _KEPT
+        return "" if hidden else character
+    if unicodedata.category(character) in _INVISIBLE:
+        return ""
+    plain = _ALIKE.get(character) or unicodedata.normalize("NFKC", character)
+    return _ALIKE.get(plain, plain) if len(plain) == 1 else character
 
 
 def _meant(match: re.Match[str]) -> str:
     """The text of an entity; "" if it means none."""
-    if match[3]:
-        return html5.get(match[3], "")
-    number = int(match[1], 16) if match[1] else int(match[2])
+    if match["name"]:
+        return html5.get(match["name"], "")
+    number = int(match["hex"], 16) if match["hex"] else int(match["digits"])
     return chr(number) if 0 < number < 0x110000 else ""

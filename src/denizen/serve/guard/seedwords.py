@@ -24,10 +24,14 @@ _BETWEEN = re.compile(r"[\W\d_]{1,16}")
 _ROUND = re.compile(r"(?<=[A-Za-z])0|0(?=[A-Za-z])")
 # A key as wallets of other chains write it to a file: 32 or 64 bytes as whole numbers.
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
-_NUMBERS = re.compile(rf"\[\s*(?:{_BYTE}\s*,\s*){{31}}(?:(?:{_BYTE}\s*,\s*){{32}})?{_BYTE}\s*\]")
+NUMBERS = re.compile(rf"\[\s*((?:{_BYTE}\s*,\s*){{31}}(?:(?:{_BYTE}\s*,\s*){{32}})?{_BYTE})\s*\]")
 _OPEN_NUMBERS = re.compile(r"\[[\s\d,]{0,600}\Z")
-_WIF = re.compile(r"\b(?:[5KL](?=\w*[A-Z])(?=\w*[a-z])[1-9A-HJ-NP-Za-km-z]{50,51})\b")
-_EXTENDED = re.compile(r"\b[xyztuv]prv[1-9A-HJ-NP-Za-km-z]{60,}")
+_BASE58 = "[1-9A-HJ-NP-Za-km-z]"
+WIF = re.compile(
+    r"(?<![0-9A-Za-z])[5KL](?=[0-9a-z]{0,50}[A-Z])(?=[0-9A-Z]{0,50}[a-z])"
+    rf"{_BASE58}{{50,51}}(?![0-9A-Za-z])"
+)
+EXTENDED = re.compile(rf"(?<![0-9A-Za-z])[xyztuv]prv{_BASE58}{{60,}}")
 _PEM = re.compile(
     r"-----BEGIN[^-\n]{0,40}PRIVATE KEY-----.*?(?:-----END[^-\n]{0,40}-----|\Z)", re.DOTALL
 )
@@ -43,7 +47,7 @@ def find_secrets(folded: str) -> list[Hidden]:
     found: list[Hidden] = []
     if len(_WORD.findall(folded)) >= FEWEST:
         found += [Hidden(start, end, PHRASE) for start, end, n in _phrases(folded) if n >= FEWEST]
-    for pattern in (_WIF, _EXTENDED, _PEM, _NUMBERS):
+    for pattern in (WIF, EXTENDED, _PEM, NUMBERS):
         found += [Hidden(*match.span(), KEY) for match in pattern.finditer(folded)]
     return found
 

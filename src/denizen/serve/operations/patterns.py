@@ -1,6 +1,7 @@
 """What counts as a secret or as somebody's own in text: one rule for each kind, with its check.
 
-Contract: `RULES` in order of precedence; `rule.spans(text)` gives (kind, start, end). Every pattern
+Contract: `RULES` in order of precedence; `rule.spans(text)` gives (kind, start, end). Keys written
+as Base64, as numbers or in HTML's entities are known by what guard/ knows of them. Every pattern
 starts at a literal or at a boundary and is bounded, or takes one class of characters to its end
 with nothing required after it: no input makes any of them slower than linear. No span holds a
 square bracket but that of a PEM block, so placeholders are never taken apart.
@@ -12,6 +13,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from denizen.serve.guard.encoded import BEFORE, RUN, SHORTEST, decoded, is_key
+from denizen.serve.guard.folding import ENTITY, fold
+from denizen.serve.guard.seedwords import EXTENDED, NUMBERS, WIF
 from denizen.serve.operations.seeds import seed_spans
 
 SECRETS = ("PRIVATE_KEY", "SEED_PHRASE", "SECRET")
@@ -33,7 +37,7 @@ class Rule:
         return self.find(text) if hinted else iter(())
 
 
-def _rule(pattern: str, judge: _Judge | str, *hints: str, flags: int = 0) -> Rule:
+def _rule(pattern: str | re.Pattern[str], judge: _Judge | str, *hints: str, flags: int = 0) -> Rule:
     compiled = re.compile(pattern, flags)
 
     def find(text: str) -> Iterator[Span]:
@@ -49,6 +53,34 @@ def _rule(pattern: str, judge: _Judge | str, *hints: str, flags: int = 0) -> Rul
 def _seeds(text: str) -> Iterator[Span]:
     for start, end in seed_spans(text):
         yield "SEED_PHRASE", start, end
+
+
+def _encoded(text: str) -> Iterator[Span]:
+    """Base64 of a key that is called one, or of a text that holds a secret."""
+    behind = 0
+    for match in RUN.finditer(text):
+        start, end = match.span()
+        before = text[max(behind, start - BEFORE) : start]
+        if is_key(match[0], before[before.rfind("]") + 1 :]):
+            yield "PRIVATE_KEY", start, end
+            behind = end
+        elif len(match[0]) >= SHORTEST and (inner := decoded(match[0])):
+            lower = inner.lower()
+            found = (kind for rule in RULES for kind, _, _ in rule.spans(inner, lower))
+            if any(kind in SECRETS for kind in found):
+                yield "SECRET", start, end
+
+
+def _entities(text: str) -> Iterator[Span]:
+    """What the other rules find once HTML's entities are read, where it stands."""
+    if ENTITY.search(text) is None:
+        return
+    folded = fold(text)
+    lower = folded.text.lower()
+    found = (span for rule in RULES[:-1] for span in rule.spans(folded.text, lower))
+    placed = [(*folded.span(start, end), kind) for kind, start, end in found]
+    for start, end, kind in sorted(placed, key=lambda one: (one[0], -one[1])):
+        yield kind, start, end
 
 
 _KEY_NEAR = re.compile(
@@ -191,6 +223,13 @@ RULES = (
         r"(?<![0-9A-Za-z])(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}(?![0-9A-Za-z])", "SECRET", "a"
     ),
     _rule(
+        r"private[_-]?key[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
+        rf"((?={_VALUE}{{0,256}}[0-9]){_VALUE}{{8,}})",
+        "PRIVATE_KEY",
+        "private",
+        flags=re.I,
+    ),
+    _rule(
         rf"(?:{_NAMES})[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"']?({_VALUE}{{8,}})",
         "SECRET",
         "key",
@@ -199,7 +238,10 @@ RULES = (
         "token",
         flags=re.I,
     ),
-    _rule(r"(?<![0-9A-Za-z])[xyz]prv[1-9A-HJ-NP-Za-km-z]{90,}", "PRIVATE_KEY", "prv"),
+    _rule(EXTENDED, "PRIVATE_KEY", "prv"),
+    _rule(WIF, "PRIVATE_KEY"),
+    _rule(NUMBERS, "PRIVATE_KEY", "["),
+    Rule(_encoded),
     # Two addresses may touch: the 0 of the second is no digit of the first.
     _rule(r"(0[xX](?:(?!0[xX])[0-9a-fA-F]){40,})", _hex, "0x"),
     _rule(r"(?<![0-9A-Za-z])([0-9a-fA-F]{40,})(?![0-9A-Za-z])", _hex),
@@ -212,4 +254,5 @@ RULES = (
     ),
     _rule(r"(?<![\w.+%-])[\w.+%-]++@[\w-]{1,63}(?:\.[\w-]{1,63}){1,10}", "EMAIL", "@"),
     _rule(r"""[^\s<>"'(),;:!?/\\\[\]{}|@=*`]+""", _ens, ".eth"),
+    Rule(_entities, ("&",)),  # last: it applies all the others
 )

@@ -72,8 +72,9 @@ async def load_adapter(arrival: Arrival) -> None:
     """POST /admin/adapters: it must change what the model says, or is refused."""
     arrival.admit("admin")
     body = await arrival.json(AdapterBody)
-    change = await _adapting(arrival).load_adapter(body.name, body.path)
-    await arrival.reply(200, {"name": body.name, "change": change})
+    families = body.families or []
+    change = await _adapting(arrival).load_adapter(body.name, body.path, tuple(families))
+    await arrival.reply(200, {"name": body.name, "change": change, "families": families})
 
 
 async def unload_adapter(arrival: Arrival) -> None:
