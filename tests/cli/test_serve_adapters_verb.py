@@ -32,15 +32,16 @@ class Adapted(Fake):
     def __init__(self) -> None:
         super().__init__()
         self.taken: dict[str, str] = {}
+        self.families: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[ModelCard, ...]:
         return (*super().models, *(ModelCard(name, "adapter") for name in self.taken))
 
-    async def load_adapter(self, name: str, path: str) -> float:
+    async def load_adapter(self, name: str, path: str, families: tuple[str, ...] = ()) -> float:
         if "hollow" in path:
             raise Fault(400, "the adapter changes nothing.", code="adapter_refused", param="path")
-        self.taken[name] = path
+        self.taken[name], self.families = path, families
         return 0.25
 
     async def unload_adapter(self, name: str) -> None:
@@ -68,12 +69,18 @@ def test_an_adapter_is_added_listed_and_removed(
     with serving(application(work, fake, keys="on")) as address:
         there = ("--url", address, "--key-env", "THE_ADMIN_KEY")
         added = verb(capsys, "add", "yield", str(file), *there, "-w", str(work), "--json")
-        assert json.loads(added[1]) == {"name": "yield", "change": 0.25} and added[0] == 0
+        told = {"name": "yield", "change": 0.25, "families": []}
+        assert json.loads(added[1]) == told and added[0] == 0 and fake.families == ()
         assert fake.taken == {"yield": "adapter-1/yield.gguf"}  # no folder of this machine
         assert verb(capsys, "list", *there) == (0, "yield\n", "")
         assert json.loads(verb(capsys, "list", *there, "--json")[1]) == ["yield"]
         assert verb(capsys, "remove", "yield", *there) == (0, "yield  removed\n", "")
         assert verb(capsys, "list", *there) == (0, "no adapters\n", "")
+        families = ("--family", "range_status", "--family", "mechanics")
+        code, out, _ = verb(capsys, "add", "ranges", "a/r.gguf", *families, *there)
+        assert code == 0 and out.endswith("; it answers range_status, mechanics\n")
+        assert fake.families == ("range_status", "mechanics")
+        assert verb(capsys, "remove", "ranges", *there)[0] == 0
         code, out, err = verb(capsys, "remove", "a/b", *there)
         assert code == 2 and not out and "404" in err
         code, out, err = verb(capsys, "add", "hollow", "a/hollow.gguf", *there)

@@ -148,6 +148,28 @@ def test_the_clients_limit_and_stop_texts_cut_between_words() -> None:
     assert "Derivation" not in cut and pieces[-1].finish == "stop"
 
 
+class Credited(FakeUpstream):
+    """Counts who puts into its budget."""
+
+    def __init__(self) -> None:
+        super().__init__(ANSWER)
+        self.budget = SimpleNamespace(credits=0, credit=self._credit)
+
+    def _credit(self) -> None:
+        self.budget.credits += 1
+
+
+def test_what_the_guard_refuses_pays_for_no_escalation() -> None:
+    upstream = Credited()
+    service = Service(FakeBackend(ANSWER), CORE, shield=HidingShield(), upstream=upstream)
+    for more in ({}, {"n": 2}, {"format": Format("json_object")}):
+        assert refused(service, ask("an attack at 2,000", **more)).code == "prompt_injection"
+    assert upstream.budget.credits == 0
+    said(service, ask(QUESTION))
+    said(service, ask(QUESTION, n=2))
+    assert upstream.budget.credits == 2
+
+
 # -- skills and adapters
 
 

@@ -19,6 +19,8 @@ from denizen.serve.service import Service
 from denizen.serve.web.app import create_server
 from denizen.tasks import suite_of
 
+QUESTION = "Is a position from 2,400 to 3,100 in range at 2,655?"
+
 
 @pytest.fixture(scope="module")
 def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path, str]]:
@@ -93,6 +95,35 @@ def test_an_adapter_comes_answers_and_goes(made: tuple[Any, Path, str]) -> None:
     assert "yield" not in after.text
     (refused,) = asked(app, stranger, ("POST", "/admin/adapters", body))
     assert refused.status_code == 403
+
+
+def test_an_adapter_answers_its_families_until_it_goes(made: tuple[Any, Path, str]) -> None:
+    app, _, keys = made
+    path = "adapter-1/yield.gguf"
+    body = {"name": "yield", "path": path, "families": ["range_status", "range_status"]}
+    said = {"model": "tiny", "messages": [{"role": "user", "content": QUESTION}]}
+    unknown, before, loaded, taken, answer, gone, after, again, free = asked(
+        app,
+        keys.split()[0],
+        ("POST", "/admin/adapters", {**body, "families": ["range_status", "nonsense"]}),
+        ("POST", "/v1/chat/completions", said),
+        ("POST", "/admin/adapters", body),
+        ("POST", "/admin/adapters", {**body, "name": "second"}),
+        ("POST", "/v1/chat/completions", said),
+        ("DELETE", "/admin/adapters/yield", None),
+        ("POST", "/v1/chat/completions", said),
+        ("POST", "/admin/adapters", {**body, "name": "second"}),
+        ("DELETE", "/admin/adapters/second", None),
+    )
+    error = unknown.json()["error"]
+    assert unknown.status_code == 400 and error["code"] == "unknown_family"
+    assert "'nonsense'" in error["message"] and "range_status" in error["message"]
+    assert loaded.status_code == 200 and loaded.json()["families"] == ["range_status"] * 2
+    assert taken.status_code == 400 and taken.json()["error"]["code"] == "family_taken"
+    assert "'yield' answers the family 'range_status'" in taken.json()["error"]["message"]
+    spoke = [one.json()["denizen"]["adapter"] for one in (before, answer, after)]
+    assert spoke == ["", "yield", ""] or spoke == [None, "yield", None], spoke
+    assert gone.status_code == again.status_code == free.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from denizen.project.config import Config
 from denizen.project.errors import ConfigError
+from denizen.serve.exchange import AHEAD
 
 if TYPE_CHECKING:
     from denizen.models.embedder import Vectors
@@ -74,7 +75,8 @@ def build(
     from denizen.serve.operations import Operations
 
     # First: a server that may not start need not load a model.
-    operations = Operations.from_config(config.serve, workspace)
+    ahead = AHEAD if config.serve.backend == "llama.cpp" else 0
+    operations = Operations.from_config(config.serve, workspace, ahead=ahead)
     try:
         made = build_service(
             config, workspace, gguf, metrics=operations.metrics, documents=documents

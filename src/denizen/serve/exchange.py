@@ -15,6 +15,10 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 Origin = Literal["local", "upstream", "abstained"]
 
+# Requests that are made ready while serve.parallel others write: llama.cpp then goes on with the
+# next one in the same moment, and not when Python has read it.
+AHEAD = 2
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:

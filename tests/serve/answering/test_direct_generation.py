@@ -104,9 +104,71 @@ def test_figures_from_nowhere_are_flagged() -> None:
     assert UNVERIFIED in outcome.flags
 
 
+OPEN = Format("json_object")
+GIVEN = "The TVL is 87,001 USDC at 5% and 30 bps, for 4 and 90 days. Report."
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('{"tvl": 87001}', False),
+        ('{"tvl": "87,001 USDC", "apr": 0.05, "apr_percent": 5, "fee_bps": 30}', False),
+        ('{"days": 94, "left": -86, "steps": [1, 2, 3]}', False),
+        ('{"said": "5% of 87,001", "tvl": 87001.0}', False),
+        ('{"confidence": 0.83, "scores": [0.7], "request_id": 4711, "ok": true}', False),
+        ('{"sum": "4 x 90 = 360"}', False),
+        ('{"tvl": 87002}', True),
+        ('{"said": "about 12% of it"}', True),
+        ('{"a": {"b": [{"apr": 0.07}]}}', True),
+        ('{"confidence": 83}', True),
+        ('{"sum": "4 x 90 = 350"}', True),
+        ('{"sum": "<calc>il_full(entry=17; now=19)</calc>"}', True),
+        ('{"big": 1e999999999, "small": 1e-999999999}', True),
+        ('{"a": "12% of', True),
+    ],
+)
+def test_figures_from_nowhere_are_flagged_in_json_too(text: str, wrong: bool) -> None:
+    finish = "stop" if text.endswith("}") else "length"
+    backend = FakeBackend(text, finish=finish)
+    shown, outcome, _ = said(Service(backend, CORE), ask(GIVEN, format=OPEN))
+    assert shown == text and (UNVERIFIED in outcome.flags) == wrong
+    bare, outcome, _ = said(
+        Service(FakeBackend(text, finish=finish), CORE), ask(GIVEN, "denizen-base", format=OPEN)
+    )
+    assert bare == text and UNVERIFIED not in outcome.flags
+
+
+def test_figures_of_the_callers_own_schema_are_given() -> None:
+    least = Format("json_schema", {"properties": {"a": {"minimum": 40}}}, "x", True)
+    _, outcome, _ = said(Service(FakeBackend('{"a": 40}'), CORE), ask("q", format=least))
+    assert UNVERIFIED not in outcome.flags
+    _, outcome, _ = said(Service(FakeBackend('{"a": 77}'), CORE), ask("q", format=least))
+    assert UNVERIFIED in outcome.flags
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("The TVL is 87,001", False), ("4 x 90 = 360", False), ("The TVL is 87,002 USDC", True)],
+)
+def test_figures_beside_tools_are_looked_at_and_left_as_they_are(text: str, wrong: bool) -> None:
+    tools = ({"type": "function", "function": {"name": "f"}},)
+    shown, outcome, _ = said(Service(FakeBackend(text), CORE), ask(GIVEN, tools=tools))
+    assert shown == text and (UNVERIFIED in outcome.flags) == wrong
+
+
+def test_a_figure_that_nobody_gave_is_flagged_in_a_call_of_a_tool() -> None:
+    tools = ({"type": "function", "function": {"name": "pay"}},)
+    service = Service(PayingBackend("x"), CORE)
+    _, outcome, _ = said(service, ask("pay 7 wei", tools=tools))
+    assert UNVERIFIED in outcome.flags
+    _, outcome, _ = said(service, ask("pay 5 wei", tools=tools))
+    assert UNVERIFIED not in outcome.flags
+
+
 def test_json_that_keeps_its_schema_is_sent_once_it_is_judged() -> None:
     text, outcome, pieces = said(Service(FakeBackend('{"a": 5}'), CORE), ask("q", format=ASKED))
-    assert json.loads(text) == {"a": 5} and not outcome.flags and pieces[-1].usage is not None
+    assert json.loads(text) == {"a": 5} and pieces[-1].usage is not None
+    assert outcome.flags == (UNVERIFIED,)  # nobody said 5
 
 
 def test_json_that_breaks_its_schema_is_repaired_once() -> None:

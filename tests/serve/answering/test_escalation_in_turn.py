@@ -157,6 +157,36 @@ def test_what_is_generated_directly_says_that_nothing_decided_on_it() -> None:
     assert UNCALIBRATED not in outcome.flags
 
 
+def learns(service: Service, family: str, name: str) -> None:
+    service.parts.learnt[family] = name
+
+
+def test_a_family_of_an_adapter_taken_in_while_serving_claims_no_confidence() -> None:
+    backend, router = FakeBackend(ANSWER, adapters=("ranges", "other")), FakeRouter(True)
+    settings = config(serve={"skills": {"mechanics": "other"}, "adapters": {"other": "f"}})
+    service = Service(backend, CORE, router=router, config=settings, auditor=FakeAuditor())
+    _, outcome, _ = said(service, ask(QUESTION))
+    assert outcome.confidence == 0.8 and backend.adapters == [""]
+    learns(service, "range_status", "ranges")
+    _, outcome, _ = said(service, ask(QUESTION))
+    assert outcome.adapter == "ranges" and backend.adapters == ["", "ranges"]
+    assert outcome.confidence is None and UNCALIBRATED in outcome.flags and len(router.seen) == 1
+
+
+def test_a_skill_that_is_let_go_in_the_middle_leaves_the_base() -> None:
+    class Gone(FakeBackend):
+        async def guided(self, *asked: Any) -> Any:
+            if asked[-1]:
+                raise Fault(404, "no adapter")
+            return await super().guided(*asked)
+
+    router = FakeRouter(True)
+    service = Service(Gone(ANSWER), CORE, router=router)
+    learns(service, "range_status", "ranges")
+    text, outcome, _ = said(service, ask(QUESTION))
+    assert SHOWN in text and outcome.adapter == "" and outcome.confidence == 0.8
+
+
 # -- answers from documents
 
 

@@ -24,7 +24,7 @@ from denizen.project import ArtefactError
 from denizen.serve.backend import LocalBackend
 from denizen.serve.backend.engine import Engine
 from denizen.serve.backend.payload import completion
-from denizen.serve.exchange import Fault, Format, Piece, Request, Sampling, Turn, Usage
+from denizen.serve.exchange import AHEAD, Fault, Format, Piece, Request, Sampling, Turn, Usage
 from denizen.serve.metering import metered
 
 PROMPT = "<|im_start|>system\nYou trade.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n"
@@ -481,3 +481,20 @@ def test_a_grammar_that_compiles_too_long_holds_nobody_up(
         return late
 
     assert run(both()) < 0.4
+
+
+def test_the_next_requests_lie_ready_behind_those_that_write(backend: LocalBackend) -> None:
+    """More are handed to llama.cpp than it has slots, and all are answered as alone."""
+    asked = [ask(f"{'y' * n}?", max_tokens=12) for n in range(1, 3 + AHEAD + 1)]
+
+    async def together() -> tuple[int, list[list[Piece]]]:
+        work = asyncio.gather(*(pieces(backend, one) for one in asked))
+        most = 0
+        while not work.done():
+            most = max(most, backend._engine._held)
+            await asyncio.sleep(0)
+        return most, await work
+
+    alone = [text_of(run(pieces(backend, one))) for one in asked]
+    most, found = run(together())
+    assert most == len(asked) and [text_of(one) for one in found] == alone

@@ -43,6 +43,15 @@ SECRETS = {
     "xprv"
     + "9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi": "PRIVATE_KEY",
 }
+BASE64 = base64.b64encode(bytes.fromhex(BARE)).decode()
+BYTES = ", ".join(str(byte) for byte in bytes.fromhex(BARE))
+SECRETS |= {
+    "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ": "PRIVATE_KEY",
+    "L1aW4aubDFB7yfras2S1mN3bqg9nwySY8nkoLmJebSLD5BWv3ENZ": "PRIVATE_KEY",
+    base64.b64encode(PEM.encode()).decode(): "SECRET",
+    "".join(f"&#{ord(c)};" for c in BARE): "PRIVATE_KEY",
+    BARE[:20] + "&#x" + hex(ord(BARE[20]))[2:] + ";" + BARE[21:]: "PRIVATE_KEY",
+}
 PERSONAL = {
     ADDRESS: "ADDRESS",
     ADDRESS.lower(): "ADDRESS",
@@ -79,6 +88,21 @@ def test_it_goes_wherever_it_stands(secret: str, frame: str) -> None:
         (f'{{"privateKey":"{HASH}"}}', '{"privateKey":"[PRIVATE_KEY_1]"}'),
         (f"{HASH} (that is my secret key)", "[PRIVATE_KEY_1] (that is my secret key)"),
         (f"transaction {BARE} failed", "transaction [HASH_1] failed"),
+        (f"my private key is {BASE64} ok", "my private key is [PRIVATE_KEY_1] ok"),
+        (f"secret key (Base64): {BASE64}", "secret key (Base64): [PRIVATE_KEY_1]"),
+        (f'{{"kty": "OKP", "d": "{BASE64[:-1]}"}}', '{"kty": "OKP", "d": "[PRIVATE_KEY_1]"}'),
+        (f"PRIVATE_KEY={BASE64}", "PRIVATE_KEY=[PRIVATE_KEY_1]"),
+        ("private_key: 'abcdefghijklmn0p'", "private_key: '[PRIVATE_KEY_1]'"),
+        (f"key [{BYTES}]", "key [[PRIVATE_KEY_1]]"),
+        (f"Uint8Array(64) [ {BYTES}, {BYTES} ]", "Uint8Array(64) [ [PRIVATE_KEY_1] ]"),
+        (
+            f"private&#32;key: {HASH[:30]}&#{ord(HASH[30])};{HASH[31:]}",
+            "private&#32;key: [PRIVATE_KEY_1]",
+        ),
+        (
+            f"a&amp;b, {BARE[:9]}&#{ord(BARE[9])};{BARE[10:]} and {ADDRESS}",
+            "a&amp;b, [PRIVATE_KEY_1] and [ADDRESS_1]",
+        ),
         ("Authorization: Bearer abcdef0123456789", "Authorization: Bearer [SECRET_1]"),
         ("authorization=Basic dXNlcjpwYXNz", "authorization=Basic [SECRET_1]"),
         ("with bearer abcdefgh12345678 sent", "with bearer [SECRET_1] sent"),
@@ -117,6 +141,12 @@ def test_context_decides(text: str, hidden: str | None) -> None:
         "Provide liquidity in the pool and swap the token when the price moves above the range",
         "version 1.2.3-4.5, 2026-11-22T09:00:00+00:00, 192.168.0.1:8545",
         "[ADDRESS_1] and [SECRET_2] were written by hand",
+        "The private key stays; the public key is " + BASE64,
+        f"sha256-{BASE64} is the hash of the file",
+        f"[{BYTES}, 256] and [{BYTES[:40]}]",
+        "private_key = load_the_private_key(path), privateKey: the signer's own",
+        "a &lt; b &amp;&amp; c &#62; d, &#65;PR of 5%, R&D, &c.",
+        "5" * 51 + " and " + "L" * 52,
         "",
     ],
 )
@@ -227,6 +257,19 @@ HOSTILE = {
     "chain": f"{ADDRESS}ghp_{ALNUM[:36]}",
     "prefixes": "ghp_0123456789abcde ",
     "controls": "\x00\u202e",
+    "private keys": "private key ",
+    "called keys": "private key" + "A" * 60 + " ",
+    "base64": "Aa1",
+    "base64 of hex": base64.b64encode(b"0x" + b"ab" * 20 + b" ").decode(),
+    "wif": "K" + "a1" * 24 + " ",
+    "fives": "5_",
+    "entities": "&#53;",
+    "an entity and words": "&#53;" + " word" * 20,
+    "letters and an entity": "\xe4\u4e2d" * 20 + "&#53;",
+    "open entities": "&#5",
+    "numbers": "[1,",
+    "rows of numbers": "[" + "25, " * 31 + "x",
+    "spaced numbers": "[ 1 , " + " " * 60,
 }
 
 
@@ -242,6 +285,14 @@ def test_a_megabyte_of_hostile_text_takes_linear_time(name: str) -> None:
         seconds.append(time.process_time() - begun)
     assert seconds[1] < 8.0, seconds
     assert seconds[1] < 8 * 3 * max(seconds[0], 0.02), seconds  # quadratic would be 64 times
+
+
+@pytest.mark.parametrize("wrap", [1, 2, 4])
+def test_base64_within_base64_ends(wrap: int) -> None:
+    text = f"it is {BARE}"
+    for _ in range(wrap):
+        text = base64.b64encode(text.encode()).decode()
+    assert redact(f"see {text} there") == "see [SECRET_1] there"
 
 
 def test_a_log_that_is_not_read_stalls_nobody_and_says_what_it_lost() -> None:

@@ -19,7 +19,7 @@ from denizen.serve.backend.engine import Engine
 from denizen.serve.backend.flow import Event, Flow
 from denizen.serve.backend.payload import piece_of, processed, shutting_down
 from denizen.serve.backend.tools import CallReader
-from denizen.serve.exchange import Fault, Piece, Request, Usage
+from denizen.serve.exchange import AHEAD, Fault, Piece, Request, Usage
 from denizen.serve.metering import meter
 
 # How long the tokens of an answer that nobody streams may wait, in seconds: its end does not.
@@ -27,10 +27,10 @@ PAUSE = 0.5
 
 
 class Streams:
-    """Threads for `parallel` completions at a time."""
+    """Threads for `parallel` completions at a time, and for those that llama.cpp takes up next."""
 
     def __init__(self, parallel: int) -> None:
-        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="denizen-stream")
+        self._pool = ThreadPoolExecutor(parallel + AHEAD, thread_name_prefix="denizen-stream")
         self._flows: set[Flow] = set()
 
     async def tell(

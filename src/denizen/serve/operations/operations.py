@@ -66,9 +66,13 @@ class Operations:
         serve: ServeConfig,
         workspace: Path,
         *,
+        ahead: int = 0,
         warn: Callable[[str], None] = lambda line: print(f"warning: {line}", file=sys.stderr),
     ) -> Operations:
-        """What denizen.yaml says. Raises ConfigError when a reachable server would have no key."""
+        """What denizen.yaml says. Raises ConfigError when a reachable server would have no key.
+
+        `ahead`: how many requests more than serve.parallel are let in, to be made ready.
+        """
         ring, loopback = KeyRing(workspace), is_loopback(serve.host)
         if serve.keys != "off":
             usable = ring.usable
@@ -89,7 +93,7 @@ class Operations:
             ring,
             Quotas(workspace),
             limits=Limits(serve.requests_per_minute, serve.tokens_per_minute),
-            queue=AdmissionQueue(serve.parallel, serve.queue, serve.queue_seconds),
+            queue=AdmissionQueue(serve.parallel + ahead, serve.queue, serve.queue_seconds),
             keys=serve.keys,
             loopback=loopback,
         )

@@ -73,14 +73,18 @@ def _encoded(text: str) -> Iterator[Span]:
 
 def _entities(text: str) -> Iterator[Span]:
     """What the other rules find once HTML's entities are read, where it stands."""
-    if ENTITY.search(text) is None:
+    if ENTITY.search(text) is None or (folded := fold(text)).text == text:
         return
-    folded = fold(text)
-    lower = folded.text.lower()
-    found = (span for rule in RULES[:-1] for span in rule.spans(folded.text, lower))
-    placed = [(*folded.span(start, end), kind) for kind, start, end in found]
-    for start, end, kind in sorted(placed, key=lambda one: (one[0], -one[1])):
-        yield kind, start, end
+    left, found = folded.text, list[tuple[int, int, str]]()
+    for rule in RULES[1:]:
+        end, parts = 0, list[str]()
+        for kind, start, stop in rule.spans(left, left.lower()):
+            if start >= end:
+                found.append((*folded.span(start, stop), kind))
+                parts += [left[end:start], "]" * (stop - start)]  # as a placeholder would stand
+                end = stop
+        left = "".join([*parts, left[end:]])
+    yield from ((kind, start, stop) for start, stop, kind in sorted(found))
 
 
 _KEY_NEAR = re.compile(
@@ -186,6 +190,7 @@ _NAMES = (
 _VALUE = r"""[^\s"'&,;<>\[\](){}]"""
 
 RULES = (
+    Rule(_entities, ("&",)),  # before the others see no more than parts of it
     _rule(
         r"-----BEGIN [A-Z0-9 ]{1,40}-----(?:[^-]|-(?!----)){0,16384}+"
         r"(?:-----END [A-Z0-9 ]{1,40}-----)?",
@@ -254,5 +259,4 @@ RULES = (
     ),
     _rule(r"(?<![\w.+%-])[\w.+%-]++@[\w-]{1,63}(?:\.[\w-]{1,63}){1,10}", "EMAIL", "@"),
     _rule(r"""[^\s<>"'(),;:!?/\\\[\]{}|@=*`]+""", _ens, ".eth"),
-    Rule(_entities, ("&",)),  # last: it applies all the others
 )
