@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,38 @@ def test_the_server_asked_by_default_is_the_configured_one() -> None:
         ({"host": "::1", "port": 9}, "http://[::1]:9"),
     ):
         assert address_of(Config.model_validate({"serve": serve})) == address
+
+
+def test_a_port_in_use_is_told_before_a_model_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "m.gguf"
+    file.write_bytes(b"no model, and nobody looks")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--gguf", str(file), "--port", port, "-w", str(tmp_path)]) == 2
+    assert "the port is in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["serve", "--port", "9999", "adapters", "list"], "behind `adapters VERB`"),
+        (["serve", "--gguf", "gone.gguf"], "there is no such file (--gguf gone.gguf)"),
+        (["serve", "-c", "remote.yaml", "--gguf", "a.gguf"], "serves no file of ours"),
+    ],
+)
+def test_what_serve_was_told_is_never_left_unheard(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.gguf").touch()
+    (tmp_path / "remote.yaml").write_text(
+        "serve: {backend: openai, backend_url: 'http://127.0.0.1:9/v1', backend_model: m}\n"
+    )
+    assert main(words) == 2
+    assert said in capsys.readouterr().err

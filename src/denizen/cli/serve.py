@@ -54,6 +54,8 @@ def serve(
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; what is being answered then is finished."""
     if context.invoked_subcommand is not None:
+        if any(given is not None for given in (host, port, gguf, workspace, config)):
+            raise typer.BadParameter("options go behind `adapters VERB`, the address as --url")
         return
     from denizen import __version__
 
@@ -63,9 +65,10 @@ def serve(
     settings = settings.model_copy(update={"serve": settings.serve.model_copy(update=changed)})
     quiet_libraries()
     from denizen.serve.assembly import build, intake_of
-    from denizen.serve.operations.running import run
+    from denizen.serve.operations.running import check, run
     from denizen.serve.web.app import create_server
 
+    check(settings.serve)
     service, operations = build(settings, place.root, gguf_of(settings, gguf, place.root))
     if settings.serve.backend != "openai":
         # A foreign server is not asked for nothing, nor are its connections left to an event loop
@@ -163,12 +166,18 @@ def address_of(settings: Config) -> str:
 
 def gguf_of(settings: Config, gguf: Path | None, workspace: Path) -> Path | None:
     """The file to serve: the one that is named, else the release; None if another server writes."""
-    if settings.serve.backend == "openai":
-        return None
-    if gguf is not None:
+    from denizen.project import ConfigError, Workspace
+
+    foreign = settings.serve.backend == "openai"
+    if gguf is not None and (foreign or not gguf.is_file()):
+        raise ConfigError(
+            "serve.backend: openai serves no file of ours" if foreign else "there is no such file",
+            where=f"--gguf {gguf}",
+            fix="leave it out" if foreign else "name a GGUF, or leave it out for the release",
+        )
+    if foreign or gguf is not None:
         return gguf
     from denizen.improve import release_gguf
-    from denizen.project import Workspace
 
     return release_gguf(Workspace(workspace))
 

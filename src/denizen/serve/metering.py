@@ -7,6 +7,7 @@ the count is one nobody reads.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,9 +22,12 @@ class Meter:
 
     read: int = 0
     written: int = 0
+    first: int | None = None  # time.monotonic_ns() of the first token, if it was counted by itself
 
     def add(self, read: int = 0, written: int = 0) -> None:
         """Count tokens; corrections may be negative."""
+        if written == 1 and not self.written:
+            self.first = time.monotonic_ns()
         self.read += read
         self.written += written
 

@@ -25,6 +25,7 @@ from denizen.serve.exchange import Fault
         (b'{"a": -Infinity}', "Infinity is not JSON"),
         (b'{"a": 1e999}', "too large"),
         (b'{"a": 1' + b"0" * 5000 + b"}", "digits"),
+        (b'{"a": 1' + b"0" * 78 + b"}", "digits"),
         (b'{"a": 1, "a": 2}', "'a' appears twice"),
         (b'{"x": {"b": 1, "b": 1}}', "'b' appears twice"),
         (b'{"a": "\xff"}', "UTF-8"),
@@ -53,6 +54,10 @@ def test_what_is_fine_is_kept() -> None:
     made = parse_object(raw.encode())
     assert made == {"a": "\U0001f600 \\u0000 \\ud800 ż", "b": [1, -2.5, 2**64, 5, 1e300]}
     assert isinstance(made["b"][3], int) and isinstance(made["b"][4], float)
+
+
+def test_an_amount_may_be_any_uint256() -> None:
+    assert parse_object(b'{"a": [%d, %d]}' % (2**256 - 1, -(2**255)))["a"][0] == 2**256 - 1
 
 
 @given(st.binary(max_size=200))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from openai.types import Completion, CreateEmbeddingResponse
 
+from denizen.serve.api.metadata import token_logprob
 from denizen.serve.api.openai.completion import CompletionAnswer, CompletionBody, completion_request
 from denizen.serve.api.openai.embedding import EmbeddingBody, embedded_texts, embedding_answer
 from denizen.serve.api.shape import read
@@ -67,6 +68,19 @@ def test_the_plain_answer_with_logprobs() -> None:
     told = parsed.choices[0].logprobs
     assert parsed.choices[0].text == "abc" and told is not None
     assert told.text_offset == [0, 2] and told.top_logprobs == [{"c": -1.0}, {}]
+
+
+def test_parts_of_characters_claim_no_bytes_and_keep_the_likeliest() -> None:
+    half = TokenLogprob("\ufffd", -0.5, (("\ufffd", -0.5), ("\ufffd", -2.0), ("", -3.0)))
+    told = token_logprob(half)
+    assert told["bytes"] is None and [one["bytes"] for one in told["top_logprobs"]] == [None] * 3
+    assert token_logprob(TokenLogprob("é", -0.5))["bytes"] == [195, 169]
+    body = {"model": "denizen", "prompt": "x", "logprobs": 3}
+    request = completion_request(read(CompletionBody, body))
+    answer = CompletionAnswer(request, include_usage=False, key="k", created=7)
+    answer.add(Piece(text="", logprobs=(half,), finish="stop"))
+    made = json.loads(answer.whole(OUTCOME))["choices"][0]["logprobs"]
+    assert made["top_logprobs"] == [{"\ufffd": -0.5, "": -3.0}]
 
 
 def test_embeddings_as_numbers_and_as_base64() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from denizen.serve.exchange import (
     Turn,
     Usage,
 )
+from denizen.serve.metering import metered
 
 OUTCOME = Outcome("denizen", Usage(5, 2), trace_id="ab")
 FACTS = BackendFacts("tiny", 2048, quant="Q4_1", parameters=134_515_008, family="llama", size=99)
@@ -81,9 +83,22 @@ def test_calls_without_ids_find_their_answers() -> None:
     assert turns[3].tool_call_id == p.id
 
 
+def test_a_call_answered_by_its_id_waits_for_no_other_answer() -> None:
+    calls = [{"id": i, "function": {"name": "p", "arguments": {}}} for i in ("a", "b")]
+    messages = [
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        {"role": "tool", "content": "1", "tool_call_id": "a"},
+        {"role": "tool", "content": "2", "tool_name": "p"},
+        {"role": "tool", "content": "3", "tool_call_id": "elsewhere"},
+    ]
+    turns = chat(messages=messages).turns
+    assert [turn.tool_call_id for turn in turns[1:]] == ["a", "b", "elsewhere"]
+
+
 def test_formats_and_prompts() -> None:
     assert chat(format="json").format.kind == "json_object"
     assert chat(format="").format.kind == "text"
+    assert chat(format={}).format.kind == "json_schema"  # any JSON, and not any text
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     assert chat(format=schema).format.schema == schema
     assert generate(system="Be brief.").turns == (Turn("system", "Be brief."), Turn("user", "Hi"))
@@ -136,9 +151,44 @@ def test_lines_add_up_and_the_last_tells_all(is_chat: bool) -> None:
     assert [t["done"] for t in told] == [False, False, True]
     last = told[-1]
     assert last["done_reason"] == "length" and last["eval_count"] == 2
-    assert last["prompt_eval_duration"] == 100 and last["eval_duration"] == 100
-    assert last["total_duration"] == 200 and last["denizen"]["generated"]
+    # Nobody timed the first token: no rate is made of the moment in which all of it was sent.
+    assert last["prompt_eval_duration"] == 0 and last["eval_duration"] == 100
+    assert last["total_duration"] == 100 and last["denizen"]["generated"]
     assert last["created_at"] == "1970-01-01T00:00:00.500000Z"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_durations_are_of_reading_and_of_writing(streamed: bool) -> None:
+    now = time.monotonic_ns()
+    made = OllamaAnswer(chat(), chat=True, created=0, clock=iter([now, now + 10**12]).__next__)
+    with metered() as used:
+        used.add(7)
+        used.add(0, 1)
+        assert used.first is not None and used.first >= now
+        (made.piece if streamed else made.add)(Piece(text="a", finish="stop"))
+        used.add(0, 1)
+    last = json.loads(made.closing(OUTCOME) if streamed else made.whole(OUTCOME))
+    assert last["prompt_eval_duration"] == used.first - now
+    assert last["prompt_eval_duration"] + last["eval_duration"] == last["total_duration"] == 10**12
+    with metered() as guided:
+        guided.add(7, 5)  # told afterwards: when the first was written is not known
+        assert guided.first is None
+
+
+NO_JSON = ("[1]", '{"a": NaN}', '{"a": 1e999}', '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
+
+
+@pytest.mark.parametrize("written", NO_JSON, ids=lambda text: text[:10])
+def test_arguments_that_are_no_json_object_are_told_as_text(written: str) -> None:
+    told = lines(Piece(tool_calls=(ToolCall("1", "p", written),), finish="tool_calls"))
+    function = told[0]["message"]["tool_calls"][0]["function"]
+    assert function["arguments"] == {"arguments": written}
+
+
+def test_ollamas_seed_for_chance_is_none() -> None:
+    assert chat(options={"seed": -1}).sampling.seed is None
+    assert chat(options={"seed": -2}).sampling.seed == 2**32 - 3
+    assert chat(options={"seed": 7}).sampling.seed == 7
 
 
 def test_arguments_are_objects_whatever_the_model_wrote() -> None:

@@ -9,6 +9,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from denizen.serve.api.openai.chat_body import ChatBody
 from denizen.serve.api.openai.response_answer import ResponseAnswer
 from denizen.serve.api.openai.response_body import ResponseBody, echo, response_request
 from denizen.serve.api.shape import read
@@ -170,6 +171,19 @@ def test_a_failure_is_told_in_the_stream() -> None:
     told = events(answer(), Piece(text="a"), end=Fault(500, "broke", kind="server_error"))
     assert [e["type"] for e in told[-2:]] == ["error", "response.failed"]
     assert told[-2]["message"] == "broke" and told[-1]["response"]["status"] == "failed"
+
+
+@pytest.mark.parametrize("part", [{}, {"text": None}, {"refusal": "no"}])
+def test_a_part_without_its_text_is_not_taken_for_an_empty_one(part: dict[str, Any]) -> None:
+    with pytest.raises(Fault, match="needs its 'text'") as caught:
+        body(input=[{"role": "user", "content": [{"type": "input_text", **part}]}])
+    assert caught.value.param == "input[0].content[0]"
+    with pytest.raises(Fault, match="needs its 'text'") as caught:
+        message = {"role": "user", "content": [{"type": "text", **part}]}
+        read(ChatBody, {"model": "denizen", "messages": [message]})
+    assert caught.value.param == "messages[0].content[0]"
+    with pytest.raises(Fault, match="needs its 'refusal'"):
+        body(input=[{"role": "assistant", "content": [{"type": "refusal", "text": "x"}]}])
 
 
 def test_logprobs_are_in_deltas_and_in_the_whole() -> None:

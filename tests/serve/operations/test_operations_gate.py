@@ -143,15 +143,17 @@ def test_cancelled_requests_get_a_503_if_nothing_was_said(operations: Operations
     async def main() -> None:
         gate = Gate(hanging, operations)
         silent = asyncio.create_task(ask(gate, path="/silent"))
+        ollama = asyncio.create_task(ask(gate, path="/api/chat"))
         begun = asyncio.create_task(ask(gate, path="/begun"))
         waiting = asyncio.create_task(gate.idle())
         await asyncio.sleep(0.01)
-        assert gate.active == 2 and not waiting.done()
+        assert gate.active == 3 and not waiting.done()
         gate.cancel()
         await asyncio.wait_for(waiting, 1)
         status, headers, body = await silent
         assert status == 503 and headers["retry-after"] == "5"
         assert json.loads(body)["error"]["code"] == "shutting_down"
+        assert json.loads((await ollama)[2]) == {"error": "the server is shutting down"}
         assert (await begun)[2] == b"half"  # and no end of the body: a client sees that it is cut
         assert gate.active == 0
 

@@ -121,6 +121,33 @@ def test_every_reference_is_there() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+def test_where_keys_are_asked_for_no_model_is_named_to_strangers() -> None:
+    desk = Desk()
+    assert "denizen-yield" in ask(server(desk=desk), "GET", "/openapi.json").text
+    desk.keyed, desk.refusals["admit"] = True, Fault(401, "no key")
+    app = server(desk=desk)
+    assert ask(app, "GET", "/v1/models").status_code == 401
+    reply = ask(app, "GET", "/openapi.json")
+    assert reply.status_code == 200 and "denizen-yield" not in reply.text
+
+
+def test_an_adapter_taken_in_and_let_go_is_told_as_documented() -> None:
+    class Adapting(Scripted):
+        async def load_adapter(self, name: str, path: str, families: tuple[str, ...]) -> float:
+            return 0.5
+
+        async def unload_adapter(self, name: str) -> None: ...
+
+    app, made = server(Adapting()), document("denizen", "1")["components"]
+    body = {"name": "a", "path": "a.gguf", "families": ["pool_quote"]}
+    told = ask(app, "POST", "/admin/adapters", json=body | {"name": "a:latest"})
+    assert told.status_code == 400 and told.json()["error"]["param"] == "name"
+    told = ask(app, "POST", "/admin/adapters", json=body).json()
+    jsonschema.validate(told, {**made["schemas"]["AdapterLoaded"], "components": made})
+    told = ask(app, "DELETE", "/admin/adapters/a").json()
+    jsonschema.validate(told, {**made["schemas"]["AdapterUnloaded"], "components": made})
+
+
 def test_models_served_are_offered_where_they_fit() -> None:
     schemas = document("denizen", "1", Scripted().models)["components"]["schemas"]
     assert schemas["ChatBody"]["properties"]["model"]["enum"] == ["denizen", "denizen-yield"]

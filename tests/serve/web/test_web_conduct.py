@@ -129,6 +129,17 @@ def test_what_was_used_is_charged_however_it_ends(ends: str, tmp_path: Path) -> 
     assert 'denizen_tokens_total{direction="out"} 7.0' in told
 
 
+def test_words_that_no_token_was_spent_on_are_not_charged() -> None:
+    def script(_: Any) -> list[Any]:
+        meter().add(11, 3)  # a call of three tokens, told by the engine in thirty words
+        return [*(Piece(text="word ") for _ in range(30)), Fault(503, "the model went away")]
+
+    desk = Desk()
+    body = chat_body(stream=True)
+    ask(server(Scripted(script), desk), "POST", "/v1/chat/completions", json=body)
+    assert desk.spent == [Usage(11, 3)]
+
+
 def test_leaving_while_waiting_for_a_place_or_the_first_token() -> None:
     answering = Scripted(SLOW_START)
 
@@ -273,6 +284,9 @@ def test_operations_refuse(name: str, fault: Fault) -> None:
     assert reply.status_code == fault.status and answering.requests == []
     assert reply.headers.get("retry-after") == ({429: "3", 503: "1"}.get(fault.status))
     assert ("www-authenticate" in reply.headers) is (fault.status == 401)
+    # Once it is known whose they are, the limits are told, most of all to whom they stopped.
+    told = "x-ratelimit-limit-requests" in reply.headers
+    assert told is (name in ("take", "place"))
     said = ask(server(answering, desk), "POST", "/api/chat", json=chat_body())
     assert said.status_code == fault.status and said.json() == {"error": fault.message}
 

@@ -48,6 +48,26 @@ def test_readiness_survives_a_broken_backend() -> None:
     assert ask(server(Broken()), "GET", "/readyz").json() == {"status": "not ready"}
 
 
+def test_bodies_of_ollamas_own_command_line() -> None:
+    # It writes every field that has no "omitempty", as `ollama show`, `run` and `stop` do.
+    shown = {"system": "", "template": "", "verbose": False, "options": None, "name": ""}
+    reply = ask(server(), "POST", "/api/show", json={"model": "denizen", **shown})
+    assert reply.status_code == 200 and reply.json()["capabilities"] == ["completion", "tools"]
+    reply = ask(server(), "POST", "/api/show", json={**shown, "model": "", "name": "denizen"})
+    assert reply.status_code == 200
+    reply = ask(server(), "POST", "/api/show", json={**shown, "model": ""})
+    assert reply.status_code == 400 and reply.json() == {"error": "model is required"}
+    reply = ask(server(), "POST", "/api/show", json={"model": "denizen", "template": "{{ . }}"})
+    assert reply.status_code == 400 and "shown as it is" in reply.json()["error"]
+    run = {"prompt": "", "suffix": "", "system": "", "template": "", "options": None}
+    reply = ask(server(), "POST", "/api/generate", json={"model": "denizen", **run})
+    assert reply.json()["done_reason"] == "load"
+    stop = {"model": "denizen", **run, "keep_alive": "0s"}
+    assert ask(server(), "POST", "/api/generate", json=stop).json()["done_reason"] == "unload"
+    kept = {"model": "denizen", "prompt": "x", "truncate": False, "shift": False}
+    assert ask(server(), "POST", "/api/generate", json=kept).status_code == 200
+
+
 def test_metrics_need_their_scope() -> None:
     desk = Desk()
     reply = ask(server(desk=desk), "GET", "/metrics")
@@ -118,6 +138,8 @@ def test_traces_are_unpacked_and_handed_on() -> None:
     assert post(gzip.compress(b"\0" * 1_000_000), **packed).status_code == 413
     assert post(b"rubbish", **packed).status_code == 400
     assert post(gzip.compress(b"abc")[:-4], **packed).status_code == 400
+    two = post(gzip.compress(b"\x0a\x00") * 2, **packed)  # half of it would be lost in silence
+    assert two.status_code == 400 and "behind its end" in two.json()["error"]["message"]
     assert post(b"x", **{"content-type": "text/plain"}).status_code == 415
     assert post(b"x", **{"content-encoding": "br"}).status_code == 415
     assert post(b"x" * 2000).status_code == 413

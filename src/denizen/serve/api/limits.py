@@ -29,5 +29,5 @@ SCHEMA_DEPTH = 16
 SCHEMA_NODES = 4000  # values in one schema
 SCHEMA_TEXT = 4096  # characters of one string in a schema
 PATTERN = 256  # characters of a regular expression in a schema
-NUMBER = 24  # digits of one whole number
+NUMBER = 78  # digits of one whole number: the largest uint256 has so many
 ENUM = 512

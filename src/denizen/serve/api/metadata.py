@@ -54,5 +54,7 @@ def bounded(logprob: float) -> float:
 
 
 def _logprob(token: str, value: float) -> dict[str, Any]:
-    coded = list(token.encode("utf-8", "surrogatepass"))
+    # A part of a character is told as U+FFFD or as nothing, whose bytes are not the token's.
+    whole = token and "\ufffd" not in token
+    coded = list(token.encode("utf-8", "surrogatepass")) if whole else None
     return {"token": token, "logprob": min(bounded(value), 0.0), "bytes": coded}

@@ -8,12 +8,14 @@ nobody read and all of them while the server drains, and writes the access log.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from denizen.serve.api.ollama.answer import envelope as ollama_envelope
+from denizen.serve.api.openai.errors import envelope
+from denizen.serve.api.rendering import dump
 from denizen.serve.exchange import Fault
 from denizen.serve.operations.access import Access, recorded
 from denizen.serve.operations.admission import closing
@@ -144,13 +146,8 @@ class _Exchange:
         """Answer with an error, unless an answer has begun: then it just stops, visibly."""
         if self._started:
             return
-        error = {
-            "message": fault.message,
-            "type": fault.kind,
-            "param": fault.param,
-            "code": fault.code,
-        }
-        body = json.dumps({"error": error}).encode()
+        ollama = self._access.path.startswith("/api/")
+        body = dump(ollama_envelope(fault) if ollama else envelope(fault))
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

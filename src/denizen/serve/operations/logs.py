@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TextIO
 
 from denizen.serve.operations.redaction import redact
@@ -28,12 +27,6 @@ _HEARD = (NAME, "uvicorn.error")
 _WAITING = 10_000  # lines that may wait to be written
 _EVERY = 0.2  # seconds between writes
 _PATIENCE = 2.0  # seconds to write the last ones
-
-
-@lru_cache(512)
-def _seen(text: str) -> str:
-    """`redact` of what stands in every line: routes, methods, ids of keys."""
-    return redact(text)
 
 
 class JsonLines(logging.Formatter):

@@ -178,10 +178,21 @@ def _ens(match: re.Match[str]) -> Span | None:
     return ("ENS", match.start() + start, match.start() + ends[-1]) if ends else None
 
 
+# Addresses of other chains, as guard/addresses.py knows them, with bounds on every look ahead:
+# bech32 in either case, Tron, Bitcoin, Solana and Polkadot, TON.
+_BASE58 = "[1-9A-HJ-NP-Za-km-z]"
+_MIXED = r"(?=[0-9A-Za-z]{0,47}[0-9])(?=[0-9A-Za-z]{0,47}[A-Z])(?=[0-9A-Za-z]{0,47}[a-z])"
+_OTHER_CHAINS = (
+    r"(?<![\w-])(?=[\w-]{26})(?:"
+    r"(?:(?:bc1|tb1|ltc1|addr1)[ac-hj-np-z02-9]{25,100}|(?:BC1|TB1|LTC1)[AC-HJ-NP-Z02-9]{25,100}"
+    rf"|[a-z]{{3,12}}1[ac-hj-np-z02-9]{{38,58}}|{_MIXED}(?:T{_BASE58}{{33}}|[13]{_BASE58}{{25,34}}"
+    rf"|{_BASE58}{{43,44}}|[15]{_BASE58}{{46,47}}))(?!\w)"
+    r"|[EUk0]Q(?=[\w-]{0,45}[0-9])(?=[\w-]{0,45}[a-z])[A-Za-z0-9_-]{46}(?![\w-]))"
+)
 _TOKEN = r"[0-9A-Za-z_-]"
 _PREFIXES = (
     r"sk-|[rsp]k_(?:live|test)_|dnz_|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|xapp-|hf_|npm_|"
-    r"pypi-|AIza|ya29\.|dop_v1_|shpat_|lsv2_"
+    r"pypi-|AIza|ya29\.|dop_v1_|shpat_|lsv2_|whsec_|GOCSPX-"
 )
 _NAMES = (
     r"api[_-]?key|access[_-]?key|secret[_-]?key|client[_-]?secret|secret|passw(?:or)?d|passphrase|"
@@ -250,6 +261,7 @@ RULES = (
     # Two addresses may touch: the 0 of the second is no digit of the first.
     _rule(r"(0[xX](?:(?!0[xX])[0-9a-fA-F]){40,})", _hex, "0x"),
     _rule(r"(?<![0-9A-Za-z])([0-9a-fA-F]{40,})(?![0-9A-Za-z])", _hex),
+    _rule(_OTHER_CHAINS, "ADDRESS"),
     _rule(r"(?<![0-9A-Za-z])([A-Za-z]{2})[0-9]{2}", _iban),
     _rule(
         r"(?<![\w.-])(?=([0-9]{13,19}(?![\w-]|[.,][0-9])"

@@ -3,7 +3,7 @@
 Contract: `run` returns after SIGTERM or SIGINT (so the process ends with 0): new requests get 503
 while the listener stays open, running ones have serve.drain_seconds, then they are cancelled, and
 `close` is awaited. A second signal cancels at once and ends with 128 + its number; a third kills.
-ConfigError and PortError before anything is loaded or bound twice.
+ConfigError and PortError before anything is served; `check` raises them before a model is loaded.
 """
 
 from __future__ import annotations
@@ -57,6 +57,13 @@ def run(
         asyncio.run(life.lead(sockets, tls.context if tls else None))
     if len(life.signals) > 1:
         raise SystemExit(128 + life.signals[1])
+
+
+def check(serve: ServeConfig) -> None:
+    """Raise what `run` would say of certificate, host and port, before a model is loaded."""
+    tls_context(serve.tls_certificate, serve.tls_key)
+    for one in listen(serve.host, serve.port):
+        one.close()
 
 
 def _allow_connections() -> None:

@@ -84,10 +84,14 @@ def create_server(
     def described(cards: tuple[ModelCard, ...]) -> bytes:
         return dump(document(name, version, cards))
 
-    async def openapi(arrival: Arrival) -> None:
-        await arrival.reply(200, described(answering.models))
+    def shown() -> tuple[ModelCard, ...]:
+        # Where keys are asked for, the names of models are for whoever has one.
+        return () if operations.keyed else answering.models
 
-    described(answering.models)  # half a second the first time: not while answers stream
+    async def openapi(arrival: Arrival) -> None:
+        await arrival.reply(200, described(shown()))
+
+    described(shown())  # half a second the first time: not while answers stream
 
     routes = [
         Route(path, _Endpoint(path.replace(":path", ""), handler), methods=[method])

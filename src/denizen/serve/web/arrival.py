@@ -81,8 +81,11 @@ class Arrival:
     def work(self, scope: str) -> Caller:
         """`admit`, and one request less of the caller's quota; raises also Fault 429."""
         caller = self.admit(scope)
-        self.site.operations.take(caller)
-        self._limits = self.site.operations.headers(caller)
+        try:
+            self.site.operations.take(caller)
+        finally:
+            # A refusal bears them, too: they say what there is and when it comes back.
+            self._limits = self.site.operations.headers(caller)
         return caller
 
     async def json(self, model: type[B], *, forms: bool = False) -> B:

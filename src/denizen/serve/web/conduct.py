@@ -76,18 +76,20 @@ class _Turn:
                         arrival.outcome = item
                         continue
                     self._pieces += 1
-                    data = render(item)
+                    before = b""
                     if not begun:
                         begun = True
                         self._first()
                         await self._open()
-                        data = self._rendering.opening() + data
+                        before = self._rendering.opening()
+                    data = before + render(item)
                     if data:
                         await send({"type": "http.response.body", "body": data, "more_body": True})
-            last = self._rendering.closing(self._ended())
+            outcome, before = self._ended(), b""
             if not begun:
                 await self._open()
-                last = self._rendering.opening() + last
+                before = self._rendering.opening()
+            last = before + self._rendering.closing(outcome)
         except Exception as error:
             if not arrival.opened:
                 raise
@@ -123,8 +125,8 @@ class _Turn:
                 finally:
                     if (close := getattr(items, "aclose", None)) is not None:
                         await close()
-                    # A backend that does not count: a piece is a token.
-                    used.written = max(used.written, self._pieces)
+                    if used.usage == Usage():  # a backend that does not count: a piece is a token
+                        used.written = self._pieces
                     if arrival.outcome is not None:
                         told = arrival.outcome.usage
                         used.read, used.written = told.prompt_tokens, told.completion_tokens

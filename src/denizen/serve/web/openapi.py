@@ -1,7 +1,8 @@
 """The server's own OpenAPI 3.1 document, made from the models that read the bodies.
 
 Contract: every path, method, body, status and media type the server uses is in it, and nothing it
-does not do; request schemas are the very ones that validate.  Models served now are an enum.
+does not do; request schemas are the very ones that validate.  Models served now are an enum,
+unless a key is needed to see them.
 Source: OpenAPI Specification 3.1.1.
 """
 

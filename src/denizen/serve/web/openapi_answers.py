@@ -50,7 +50,7 @@ def one(*values: Any) -> Schema:
 
 
 _FINISH = one("stop", "length", "tool_calls", "content_filter")
-_BYTES = many({"type": "integer", "minimum": 0, "maximum": 255})
+_BYTES = maybe(many({"type": "integer", "minimum": 0, "maximum": 255}))
 _TOP = thing(token=TEXT, logprob=REAL, bytes=_BYTES)
 _LOGPROB = thing(token=TEXT, logprob=REAL, bytes=_BYTES, top_logprobs=many(_TOP))
 _CALL = thing(id=TEXT, type=one("function"), function=thing(name=TEXT, arguments=TEXT))
@@ -234,7 +234,7 @@ ANSWERS: dict[str, Schema] = {
     "Models": thing(object=one("list"), data=many(ref("Model"))),
     "Feedback": thing(trace_id=TEXT, score=REAL, recorded=one(True)),
     "Traces": {"type": "object"},
-    "AdapterLoaded": thing(name=TEXT, change=REAL),
+    "AdapterLoaded": thing(name=TEXT, change=REAL, families=many(TEXT)),
     "AdapterUnloaded": thing(name=TEXT, unloaded=one(True)),
     "OllamaChat": thing(_OLLAMA_END, **_OLLAMA_HEAD, message=_OLLAMA_MESSAGE),
     "OllamaGenerate": thing(_OLLAMA_END, **_OLLAMA_HEAD, response=TEXT),

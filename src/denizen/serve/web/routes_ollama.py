@@ -106,7 +106,7 @@ async def _written(
     """Answer a request; None is an empty one, which only loads or unloads the model."""
     chat = isinstance(body, OllamaChatBody)
     if request is None:
-        unload = body.keep_alive == 0
+        unload = body.keep_alive in (0, "0", "0s")
         told = loaded(body.model, chat=chat, created=arrival.started, unload=unload)
         await arrival.reply(200, told)
         return

@@ -121,6 +121,7 @@ def unzipped(raw: bytes, limit: int) -> bytes:
         raise Fault(400, "The body is not gzip.", code="invalid_encoding") from None
     if len(plain) > limit:
         raise Fault(413, f"The body grows beyond {limit} bytes.", code="body_too_large")
-    if not work.eof:
-        raise Fault(400, "The gzip body is cut short.", code="invalid_encoding")
+    if not work.eof or work.unused_data:
+        how = "goes on behind its end" if work.eof else "is cut short"
+        raise Fault(400, f"The gzip body {how}.", code="invalid_encoding")
     return plain

@@ -1,7 +1,9 @@
 """Ollama's answers: one object, or one object a line (NDJSON) with `done` in the last.
 
 Contract: a Rendering for chat and for generate; the last object carries counts, durations in
-nanoseconds and the `denizen` metadata.  `created_at` is when the answer began.
+nanoseconds and the `denizen` metadata.  `created_at` is when the answer began.  Where reading and
+writing were not timed apart (a guided answer) all of the time is told as that of writing, so that
+no rate is overstated.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 from denizen.serve.api.metadata import metadata, token_logprob
 from denizen.serve.api.rendering import Gathered, around, dump, quoted
 from denizen.serve.exchange import Fault, Outcome, Piece, Request, ToolCall
+from denizen.serve.metering import meter
 
 _HOLE = "\0"
 _REASONS = {"tool_calls": "stop"}
@@ -43,7 +46,7 @@ class OllamaAnswer:
     def add(self, piece: Piece) -> None:
         """Take in a piece of a plain answer."""
         if self._first is None:
-            self._first = self._clock()
+            self._first = meter().first
         self._all.add(piece)
 
     def whole(self, outcome: Outcome) -> bytes:
@@ -63,7 +66,7 @@ class OllamaAnswer:
     def piece(self, piece: Piece) -> bytes:
         """The line of one piece."""
         if self._first is None:
-            self._first = self._clock()
+            self._first = meter().first
         if piece.finish:
             self._all.finish = piece.finish
         if piece.logprobs or piece.tool_calls:
@@ -95,7 +98,7 @@ class OllamaAnswer:
 
     def _end(self, outcome: Outcome) -> dict[str, Any]:
         now = self._clock()
-        first = self._first if self._first is not None else now
+        first = self._first if self._first is not None else self._begun
         return {
             "done": True,
             "done_reason": _REASONS.get(self._all.finish, self._all.finish),
@@ -132,7 +135,8 @@ def envelope(fault: Fault) -> dict[str, Any]:
 def _call(call: ToolCall) -> dict[str, Any]:
     try:
         arguments = json.loads(call.arguments)
-    except ValueError:
+        dump(arguments)  # NaN and 1e999 are read, and are not JSON
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
         # A model may write anything: what is no object is handed on as the text it is.

@@ -2,6 +2,7 @@
 
 Contract: streams unless `stream` is false; `format` is "json" or a schema; an empty chat or prompt
 only asks whether the model is there.  Images, thinking and templates are refused with a reason.
+Nothing is ever cut or shifted out, so `truncate` and `shift` have no effect: too long is a 400.
 Source: Ollama's API reference.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from denizen.serve.api import limits
 from denizen.serve.api.ollama.messages import OllamaMessage, turns
@@ -29,6 +30,8 @@ _Format = Annotated[
         custom_error_message="must be 'json' or a JSON Schema",
     ),
 ]
+_MaybeName = Annotated[str, StringConstraints(max_length=limits.NAME)]
+_AS_IT_IS = "a model is shown as it is"
 _NO_THINKING = "the model has no thinking of its own"
 # What Ollama 0.9 and later send; only "do not think" can be honoured.
 _Think = No
@@ -57,6 +60,8 @@ class OllamaChatBody(Body):
     think: _Think | None = None
     logprobs: bool | None = None
     top_logprobs: Alternatives | None = None
+    truncate: bool | None = None
+    shift: bool | None = None
     keep_alive: Ignored = None
 
 
@@ -81,6 +86,8 @@ class OllamaGenerateBody(Body):
     think: _Think | None = None
     logprobs: bool | None = None
     top_logprobs: Alternatives | None = None
+    truncate: bool | None = None
+    shift: bool | None = None
     suffix: Literal[""] | None = None
     template: Literal[""] | None = None
     images: Annotated[list[str], Field(max_length=0)] | None = None
@@ -89,7 +96,10 @@ class OllamaGenerateBody(Body):
 
 
 class OllamaShowBody(Body):
-    """The body of /api/show; `name` is its older field, and one of them is needed."""
+    """The body of /api/show; `name` is its older field, and one of them is needed.
+
+    Ollama's own command line sends every field, empty where it has nothing to say.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -100,8 +110,13 @@ class OllamaShowBody(Body):
         }
     )
 
-    model: Name | None = None
-    name: Name | None = None
+    refused: ClassVar[dict[str, str]] = {"system": _AS_IT_IS, "template": _AS_IT_IS}
+
+    model: _MaybeName | None = None
+    name: _MaybeName | None = None
+    system: Literal[""] | None = None
+    template: Literal[""] | None = None
+    options: Options | None = None
     verbose: Ignored = None
 
 
@@ -151,7 +166,7 @@ def _logprobs(body: OllamaChatBody | OllamaGenerateBody) -> int | None:
 
 
 def _format(asked: str | dict[str, Any] | None) -> Format:
-    if not asked:
+    if asked is None or asked == "":
         return Format()
     if isinstance(asked, str):
         return Format("json_object")

@@ -71,10 +71,10 @@ def turns(messages: Sequence[OllamaMessage]) -> tuple[Turn, ...]:
 
 
 def _answered(message: OllamaMessage, named: str, waiting: list[ToolCall]) -> str:
-    if message.tool_call_id:
-        return message.tool_call_id
-    match = next((call for call in waiting if call.name == named), waiting[0] if waiting else None)
-    if match is None:
-        return named
-    waiting.remove(match)
-    return match.id
+    given = message.tool_call_id
+    fits = [call for call in waiting if (call.id == given if given else call.name == named)]
+    if not fits and not given:
+        fits = waiting[:1]
+    if fits:
+        waiting.remove(fits[0])
+    return given or (fits[0].id if fits else named)

@@ -81,7 +81,7 @@ def sampling(options: Options | None, context: int | None) -> Sampling:
         temperature=options.temperature,
         top_p=options.top_p,
         top_k=options.top_k,
-        seed=folded_seed(options.seed),
+        seed=folded_seed(options.seed) if options.seed != -1 else None,  # Ollama's "at random"
         stop=stops(options.stop),
         presence_penalty=options.presence_penalty or 0.0,
         frequency_penalty=options.frequency_penalty or 0.0,

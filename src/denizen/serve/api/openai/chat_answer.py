@@ -72,6 +72,8 @@ class ChatAnswer:
         return self._rare(piece)
 
     def _rare(self, piece: Piece) -> bytes:
+        if not (piece.text or piece.logprobs or piece.tool_calls or piece.finish):
+            return b""  # usage alone is told at the end
         parts = [event(self._held)] if self._held else []
         self._held = b""
         if piece.text or piece.logprobs:

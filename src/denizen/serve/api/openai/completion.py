@@ -144,6 +144,8 @@ class CompletionAnswer:
         if piece.text and not (piece.logprobs or piece.finish or self._held):
             before, after = self._text[piece.index]
             return b"data: " + before + quoted(piece.text) + after + b"\n\n"
+        if not (piece.text or piece.logprobs or piece.finish):
+            return b""  # usage alone is told at the end
         parts = [event(self._held)] if self._held else []
         self._held = b""
         if piece.text or piece.logprobs:
@@ -175,7 +177,8 @@ class CompletionAnswer:
 
     def _chunk(self, index: int, text: str) -> dict[str, Any]:
         choice = {"index": index, "text": text, "logprobs": None, "finish_reason": None}
-        return {**self._head, "choices": [choice]}
+        chunk = {**self._head, "choices": [choice]}
+        return {**chunk, "usage": None} if self._include_usage else chunk
 
 
 def _logprobs(told: tuple[TokenLogprob, ...] | list[TokenLogprob], offset: int) -> dict[str, Any]:
@@ -186,6 +189,13 @@ def _logprobs(told: tuple[TokenLogprob, ...] | list[TokenLogprob], offset: int) 
     return {
         "tokens": [one.token for one in told],
         "token_logprobs": [bounded(one.logprob) for one in told],
-        "top_logprobs": [{token: bounded(value) for token, value in one.top} for one in told],
+        "top_logprobs": [_alternatives(one) for one in told],
         "text_offset": offsets,
     }
+
+
+def _alternatives(told: TokenLogprob) -> dict[str, float]:
+    made: dict[str, float] = {}
+    for token, value in told.top:  # parts of characters are spelt alike: the likeliest is told
+        made.setdefault(token, bounded(value))
+    return made

@@ -7,9 +7,9 @@ refused by name.  A tool's message names the call it answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from denizen.serve.api import limits
@@ -25,12 +25,25 @@ def _only_text(value: Any) -> Any:
     return value
 
 
-class TextPart(Body):
+class Part(Body):
+    """A part of a content: what its type promises must be there, for nothing is lost silently."""
+
+    text: Text | None = None
+    refusal: Text | None = None
+
+    @model_validator(mode="after")
+    def _kept(self) -> Self:
+        refused = getattr(self, "type", "") == "refusal"
+        if (self.text is None) != refused or (self.refusal is None) == refused:
+            name = "refusal" if refused else "text"
+            raise PydanticCustomError("part", "needs its '{name}', and that alone", {"name": name})
+        return self
+
+
+class TextPart(Part):
     """A part of a message's content."""
 
     type: Annotated[Literal["text", "refusal"], BeforeValidator(_only_text)]
-    text: Text | None = None
-    refusal: Text | None = None
 
 
 Content = Annotated[
@@ -134,12 +147,7 @@ def turn(message: SystemMessage | UserMessage | AssistantMessage | ToolMessage) 
     return Turn(message.role, said, name=message.name or "")
 
 
-class _Said(Protocol):
-    text: str | None
-    refusal: str | None
-
-
-def plain(content: str | Sequence[_Said] | None) -> str:
+def plain(content: str | Sequence[Part] | None) -> str:
     """Content as one text."""
     if content is None or isinstance(content, str):
         return content or ""

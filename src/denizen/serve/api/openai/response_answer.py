@@ -11,7 +11,7 @@ from typing import Any
 
 from denizen.serve.api.metadata import metadata, token_logprob
 from denizen.serve.api.rendering import Gathered, around, dump, quoted
-from denizen.serve.exchange import Fault, Outcome, Piece, Request, ToolCall, Usage
+from denizen.serve.exchange import Fault, Finish, Outcome, Piece, Request, ToolCall, Usage
 
 _HOLE = "\0"
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -25,26 +25,20 @@ class ResponseAnswer:
     def __init__(self, request: Request, *, echoed: dict[str, Any], key: str, created: int) -> None:
         self._key, self._created, self._echo = key, created, echoed
         self._model, self._wants = request.model, request.logprobs is not None
-        self._all = Gathered()
+        self._finish: Finish = "stop"
         self._message: Gathered | None = None
         self._done: list[dict[str, Any]] = []
         self._number = 0
         self._delta: tuple[bytes, bytes] = (b"", b"")
 
     def add(self, piece: Piece) -> None:
-        """Take in a piece of a plain answer."""
-        self._all.add(piece)
+        """Take in a piece of a plain answer: its items are those of the stream."""
+        self.piece(piece)
 
     def whole(self, outcome: Outcome) -> bytes:
         """The plain answer."""
-        items = []
-        if self._all.text or not self._all.calls:
-            items.append(self._item(self._all, 0, self._state()[0]))
-        items += [
-            self._call_item(call, place, "completed")
-            for place, call in enumerate(self._all.calls, len(items))
-        ]
-        return dump(self._object(items, self._state()[0], outcome))
+        self.closing(outcome)
+        return dump(self._object(self._done, self._state()[0], outcome))
 
     def opening(self) -> bytes:
         """The response as it begins."""
@@ -55,7 +49,7 @@ class ResponseAnswer:
 
     def piece(self, piece: Piece) -> bytes:
         """The events of one piece."""
-        self._all.add(piece)
+        self._finish = piece.finish or self._finish
         parts = []
         if piece.text or piece.logprobs:
             if self._message is None:
@@ -89,7 +83,7 @@ class ResponseAnswer:
         )
 
     def _state(self) -> tuple[str, dict[str, str] | None]:
-        reason = _INCOMPLETE.get(self._all.finish)
+        reason = _INCOMPLETE.get(self._finish)
         return ("incomplete", {"reason": reason}) if reason else ("completed", None)
 
     def _open(self) -> bytes:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Tag
 from pydantic_core import PydanticCustomError
 
-from denizen.serve.api.openai.messages import plain
+from denizen.serve.api.openai.messages import Part, plain
 from denizen.serve.api.shape import SOME_PARTS, TEXT_OR_PARTS, Body, Ignored, Name, Text
 from denizen.serve.exchange import ToolCall, Turn
 
@@ -26,12 +26,10 @@ def _only_text(value: Any) -> Any:
     return value
 
 
-class ItemPart(Body):
+class ItemPart(Part):
     """A part of an item's content, written by a client or echoed from an output."""
 
     type: Annotated[Literal["input_text", "output_text", "refusal"], BeforeValidator(_only_text)]
-    text: Text | None = None
-    refusal: Text | None = None
     annotations: Ignored = None
     logprobs: Ignored = None
 
