@@ -103,6 +103,13 @@ def test_the_alarm_wants_evidence_and_keeps_it(tmp_path: Path) -> None:
     again = auditor(path=path, calibration="c1").state
     assert (again.audits, again.disagreed, again.unjudged) == (90, 33, 1) and again.alarm
     assert auditor(path=path, calibration="c2").state.audits == 0
+    # What is written behind a cut line is read again, and no later luck takes the alarm back.
+    watch = auditor(path=path, calibration="c1")
+    for n in range(91, 1200):
+        state = watch.record(f"r{n}", True)
+    assert state.e_value < 1 and state.alarm
+    again = auditor(path=path, calibration="c1").state
+    assert (again.audits, again.alarm) == (1199, True)
 
 
 def test_a_kept_promise_is_told_from_an_unknown_one() -> None:

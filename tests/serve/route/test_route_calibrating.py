@@ -24,6 +24,7 @@ from denizen.serve.answering.turning import Local
 from denizen.serve.exchange import Fault, Guided, Turn
 from denizen.serve.route import DOCUMENTS, NotCalibrated, Router, depends_on, report_of
 from denizen.serve.route.calibrating import calibrate
+from denizen.serve.route.calibration import read_calibration
 from denizen.serve.route.questions import (
     SEED,
     Seen,
@@ -262,6 +263,27 @@ def test_the_verb_says_what_is_missing(
     assert "denizen route calibrate" in capsys.readouterr().err
     assert command_line.main(["route", "calibrate", "-w", str(tmp_path), "--json"]) == 2
     assert "no release" in json.loads(capsys.readouterr().out)["what"]
+    for wrong in (tmp_path / "nope.gguf", tmp_path):
+        assert (
+            command_line.main(["route", "calibrate", "--gguf", str(wrong), "-w", f"{tmp_path}"])
+            == 2
+        )
+        assert "the model file cannot be read" in capsys.readouterr().err
+
+
+def test_another_promise_is_proven_on_the_same_answers(tmp_path: Path) -> None:
+    place, gguf = workspace(tmp_path)
+    gold = gold_of(calibration_split(SMALL, 60, training_questions(place)))
+    made = calibrate(place, CONFIG, gguf, lambda: Model(gold), quiet=True)  # type: ignore[arg-type, return-value]
+    stricter = CONFIG.model_copy(
+        update={"route": CONFIG.route.model_copy(update={"risk": CONFIG.route.risk / 2})}
+    )
+    now = depends_on(stricter, SMALL, made.gguf)
+    with pytest.raises(NotCalibrated, match="another promised risk"):
+        read_calibration(place, now)
+    calibrate(place, stricter, gguf, lambda: pytest.fail("asked again"), quiet=True)
+    again = read_calibration(place, now)
+    assert again is not None and again.settings.risk == CONFIG.route.risk / 2
 
 
 def test_the_verb_calibrates_and_reports(

@@ -27,7 +27,9 @@ def changed(other: Config, gguf: str = "g", suite: Any = SUITE) -> tuple[str, ..
 def test_equal_settings_are_equal_and_each_change_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert changed(config(serve={"port": 9000}, route={"risk": 0.3})) == ()
+    assert changed(config(serve={"port": 9000}, route={"budget": 0.3})) == ()
+    for promise in ({"risk": 0.02}, {"delta": 0.01}):  # asked for, but not what was proven
+        assert changed(config(route=promise)) == ("promised risk",)
     assert changed(config(), gguf="other") == ("model",)
     assert "reasoning" in changed(config(serve={"reasoning": "none"}))
     assert changed(config(evaluate={"max_new_tokens": 200})) == ("token limit",)
@@ -44,6 +46,10 @@ def test_equal_settings_are_equal_and_each_change_is_named(
     file.unlink()
     with pytest.raises(ArtefactError, match="adapter 'a' cannot be read"):
         depends_on(adapted, SUITE, "g")
+    now = depends_on(config(), SUITE, "g")
+    monkeypatch.setattr("denizen.serve.route.fingerprint.version", lambda name: f"{name} 99")
+    assert differing(now, depends_on(config(), SUITE, "g")) == ("code or llama.cpp",)
+    monkeypatch.undo()
     monkeypatch.setattr("denizen.serve.answering.conversation.read.__defaults__", ("Be brief.",))
     assert changed(config()) == ()  # both are asked alike
     now = depends_on(config(), SUITE, "g")

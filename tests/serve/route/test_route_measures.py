@@ -47,6 +47,7 @@ def test_a_frontier_that_is_no_better_has_no_gap_to_recover() -> None:
     assert apgr(same) is None and cpt(same, 0.5) is None
     worse = measure([0.1, 0.2, 0.3], [True] * 3, [False] * 3, ["a", "b", "c"], 0.05, resamples=50)
     assert worse.apgr is None and worse.cpt50 is None and worse.cpt80 is None
+    assert worse.cpt50_interval is None and worse.cpt80_interval is None
     # Escalating to it would only lose; the oracle escalates nothing.
     assert worse.quality.value == pytest.approx(0.95) and worse.oracle == 1.0
     assert worse.regret == pytest.approx(0.05)
@@ -73,6 +74,13 @@ def test_all_figures_with_intervals() -> None:
     assert 0.5 < found.apgr.value < 1 and 0 < (found.cpt50 or 0) < (found.cpt80 or 0) < 1
     assert found.quality.low < found.quality.value < found.quality.high
     assert found.quality.value > found.random and found.regret >= 0
+    low, high = found.regret_interval
+    assert 0 <= low < found.regret < high
+    for value, interval in (
+        (found.cpt50, found.cpt50_interval),
+        (found.cpt80, found.cpt80_interval),
+    ):
+        assert interval is not None and value is not None and interval[0] < value < interval[1]
     again = measure(
         stated.tolist(), ours.tolist(), theirs.tolist(), [f"t{i % 60}" for i in range(300)], 0.05
     )
@@ -92,13 +100,20 @@ def test_resampled_figures_are_those_of_weighted_curves() -> None:
     stated = np.round(rng.random(40), 1).tolist()
     ours, theirs = (rng.random(40) < 0.5).tolist(), (rng.random(40) < 0.8).tolist()
     draws = ClusterDraws.of([f"t{i % 9}" for i in range(40)], 30, 3)
-    qualities, areas = _resampled(stated, ours, theirs, draws, 0.07)
+    drawn = _resampled(stated, ours, theirs, draws, 0.07)
     found = [
         curve(stated, ours, theirs, counts[draws.labels].astype(float)) for counts in draws.counts
     ]
-    assert qualities.tolist() == pytest.approx([one.at(0.07) for one in found])
+    assert drawn.qualities.tolist() == pytest.approx([one.at(0.07) for one in found])
+    for calls, part in ((drawn.fifties, 0.5), (drawn.eighties, 0.8)):
+        assert calls.tolist() == pytest.approx([c for one in found if (c := cpt(one, part))])
+    for regret, counts in zip(drawn.regrets, draws.counts, strict=True):
+        times = counts[draws.labels]
+        best = oracle(np.repeat(ours, times), np.repeat(theirs, times)).at(0.07)
+        again = curve(stated, ours, theirs, times.astype(float)).at(0.07)
+        assert regret == pytest.approx(best - again)
     wanted = [area for one in found if (area := apgr(one)) is not None]
-    assert areas.tolist() == pytest.approx(wanted)
+    assert drawn.areas.tolist() == pytest.approx(wanted)
 
 
 def test_unpaired_items_are_refused() -> None:
@@ -113,3 +128,5 @@ def test_money_is_exact() -> None:
     assert found.saving == pytest.approx(1 - 0.27 / 5)
     assert money(1.0, 0.02, 5.0).saving == pytest.approx(-0.004)  # all escalated: paid twice
     assert money(0.5, 0.02, 0.0).saving is None
+    audited = money(0.05, 0.02, 5.0, audit=0.02)  # of the 95% that stay
+    assert audited.audited == pytest.approx(0.019) and audited.routed == Decimal("0.3650")

@@ -173,6 +173,9 @@ def test_the_frontier_is_asked_once_and_judged_by_the_verifier(tmp_path: Path) -
         asyncio.run(frontier_answers(again, scored, path, suite=CORE)) == found and again.asked == 0
     )
     assert cache_file(tmp_path, "https://a.test", "other", scored) != path
+    gold = {**scored[0].item, "gold": "other"}  # judged by another answer: asked again
+    corrected = [replace(scored[0], item=gold), *scored[1:]]
+    assert cache_file(tmp_path, "https://a.test", "big", corrected) != path
 
 
 def test_failures_are_not_kept_and_a_dead_server_is_left_alone(tmp_path: Path) -> None:

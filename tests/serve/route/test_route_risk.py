@@ -21,6 +21,7 @@ from denizen.serve.route.risk import (
     learn_then_test,
     lower_bound,
     needed,
+    percent,
     sequence,
     stands_alone,
     upper_bound,
@@ -179,3 +180,12 @@ def test_a_feasible_promise_holds_within_its_budget() -> None:
     pooled = next(g for g in found.groups if g.group in ("a", POOLED))
     assert pooled.threshold is not None
     assert is_local(found.groups, "a", 1.0) and not is_local(found.groups, "a", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "told"),
+    [(0.95, 0, "95%"), (0.975, 0, "97.5%"), (0.999, 0, "99.9%"), (0.1, 1, "10.0%"),
+     (0.0004, 1, "0.04%"), (1 - 0.001, 0, "99.9%"), (1 - 1e-6, 0, "99.9999%")],
+)  # fmt: skip
+def test_a_promise_is_never_rounded_to_another(share: float, digits: int, told: str) -> None:
+    assert percent(share, digits) == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ from denizen.serve.route.sourced import (
     document_answers,
     document_questions,
     judged,
+    parted,
     sourced_of,
 )
 
@@ -93,7 +95,7 @@ def test_the_index_is_asked_once_and_the_journal_is_kept(
         document_answers(tmp_path, CONFIG, index, "otherwise", quiet=True)
 
 
-def covered(n: int, seed: int = 0) -> list[Scored]:
+def covered(n: int, seed: int = 0, documents: int = 200) -> list[Scored]:
     """Answers that are right as often as their coverage says."""
     rng = Random(seed)
     made = []
@@ -103,7 +105,7 @@ def covered(n: int, seed: int = 0) -> list[Scored]:
             Scored(
                 f"q{number}",
                 DOCUMENTS,
-                f"d{number % 40}",
+                f"d{number % documents}",
                 DOCUMENTS,
                 rng.random() < (0.98 if coverage > 0.5 else 0.3),
                 {"coverage": coverage, "schema_failed": 0.0, "recompute_failed": 0.0},
@@ -113,7 +115,7 @@ def covered(n: int, seed: int = 0) -> list[Scored]:
 
 
 def test_coverage_decides_under_its_own_promise(tmp_path: Path) -> None:
-    documents = sourced_of(covered(400), 450, 0.1, 0.05)
+    documents = sourced_of(covered(400, documents=400), 450, 0.1, 0.05)
     assert documents is not None and documents.asked == 450
     assert documents.threshold.threshold is not None and documents.model.weights["coverage"] > 0
     depends = {"model": "m", DOCUMENTS: "found so"}
@@ -139,9 +141,44 @@ def test_coverage_decides_under_its_own_promise(tmp_path: Path) -> None:
 
 
 def test_too_few_answers_prove_nothing() -> None:
-    assert sourced_of(covered(39), 60, 0.1, 0.05) is None
-    few = sourced_of(covered(40), 60, 0.01, 0.05)
-    assert few is not None and few.threshold.threshold is None
+    assert sourced_of([], 60, 0.1, 0.05) is None
+    assert sourced_of(covered(57), 60, 0.1, 0.05) is None  # 28 documents are tested, 29 prove 10%
+    few = sourced_of(covered(58), 60, 0.1, 0.05)
+    assert few is not None and few.threshold.n == 29
+    # Four questions about one document are no four trials.
+    again = [replace(s, id=f"{s.id}/{i}") for s in covered(57) for i in range(4)]
+    assert sourced_of(again, 228, 0.1, 0.05) is None
+
+
+def test_the_halves_share_no_document_and_each_is_tested_once() -> None:
+    scored = covered(400)
+    fitting, testing = parted(scored)
+    assert (fitting, testing) == parted(scored)
+    ours, theirs = {s.cluster for s in fitting}, [s.cluster for s in testing]
+    assert len(ours) == len(theirs) == len(set(theirs)) == 100 and not ours & set(theirs)
+    assert len(fitting) == 200
+
+
+def test_documents_whose_answers_fail_together_break_no_promise() -> None:
+    """True risk 10.2% at every threshold, promised 10%: accepted with chance delta at most."""
+    accepted = 0
+    for seed in range(120):
+        rng = Random(seed)
+        wrong = [rng.random() < 0.102 for _ in range(60)]
+        scored = [
+            Scored(f"{d}-{q}", DOCUMENTS, f"d{d}", DOCUMENTS, not wrong[d], {"coverage": rng.random(),
+                   "schema_failed": 0.0, "recompute_failed": 0.0})
+            for d in range(60) for q in range(4)
+        ]  # fmt: skip
+        made = sourced_of(scored, 240, 0.1, 0.05)
+        accepted += made is not None and made.threshold.threshold is not None
+    assert accepted <= 0.05 * 120 + 4  # tested answer by answer it was 14
+
+
+def test_as_many_documents_as_can_be_are_asked_about(index: Index) -> None:
+    every = document_questions(index, 1000)
+    documents = {one.cluster for one in every}
+    assert len({one.cluster for one in document_questions(index, len(documents))}) == len(documents)
 
 
 def test_calibration_takes_the_index_along(

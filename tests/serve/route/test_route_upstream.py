@@ -149,6 +149,40 @@ def test_redaction_reaches_tools_and_their_arguments() -> None:
     assert "not offered" in fails(reply(None, tool_calls=unknown), request=request)[0]
 
 
+def test_a_request_id_of_the_callers_tells_no_address() -> None:
+    async def run(rid: str, **more: Any) -> str:
+        wire = Wire(reply())
+        upstream = wire.upstream(**more)
+        await upstream.check(asked(), Visit(rid))
+        await upstream.close()
+        return str(wire.sent[0].headers["x-request-id"])
+
+    assert asyncio.run(run("req_0123456789abcdef")) == "req_0123456789abcdef"
+    assert asyncio.run(run(f"pay:{ADDRESS}")) == "pay:[ADDRESS_1]"
+    assert asyncio.run(run(ADDRESS, mask=False)) == ADDRESS
+
+
+@pytest.mark.parametrize("form", ["text", "json_object"])
+def test_halves_of_characters_are_replaced(form: Any) -> None:
+    said = '{"a": "bad \ud800 end"}' if form == "text" else '{"a": "bad \\ud800 end"}'
+    body = json.dumps({"choices": [{"message": {"content": said}}], "model": "\ud83d"}).encode()
+    found = Wire(httpx.Response(200, content=body)).ask(asked(format=Format(form)))
+    assert json.loads(found.text.encode("utf-8")) == {"a": "bad ? end"} and found.model == "?"
+    calls = [{"id": "\ud800", "function": {"name": "send", "arguments": '{"a": "\ud800"}'}}]
+    tool = {"type": "function", "function": {"name": "send"}}
+    body = json.dumps({"choices": [{"message": {"content": None, "tool_calls": calls}}]}).encode()
+    called = Wire(httpx.Response(200, content=body)).ask(asked(tools=(tool,))).tool_calls[0]
+    assert (called.id, json.loads(called.arguments)) == ("?", {"a": "?"})
+    calls = [{"id": "a", "function": {"name": "send", "arguments": '{"a": NaN}'}}]
+    assert "not offered" in fails(reply(None, tool_calls=calls), request=asked(tools=(tool,)))[0]
+
+
+def test_a_count_that_is_no_number_is_none() -> None:
+    body = {"choices": [{"message": {"content": "3"}}], "usage": {"prompt_tokens": True}}
+    assert Wire(httpx.Response(200, json=body)).ask().usage == Usage(0, 0)
+    assert type(Wire(httpx.Response(200, json=body)).ask().usage.prompt_tokens) is int
+
+
 def test_redaction_can_be_off() -> None:
     wire = Wire(reply())
     wire.ask(asked(f"bob {ADDRESS}"))
@@ -232,6 +266,7 @@ def test_a_slow_upstream_is_a_timeout_and_not_asked_twice() -> None:
         (reply(""), "empty"),
         (reply(" \n"), "empty"),
         (reply(None), "empty"),
+        (reply("\u200b\u2060 \n"), "empty"),
         (reply("<!DOCTYPE html><p>hi"), "web page"),
         (reply("the fee is " * 200), "repeats"),
         (reply("ab" * 300), "repeats"),
@@ -249,6 +284,8 @@ def test_rubbish_is_never_passed_on(answer: httpx.Response, reason: str) -> None
     [
         ("not json", "no valid JSON"),
         ("[1]", "no object"),
+        ('{"risk": "low", "note": NaN}', "no valid JSON"),
+        ('{"risk": "low", "note": -1e999}', "no valid JSON"),
         ('{"risk": "low"}', "against the schema"),
         ('{"risk": "medium", "note": null}', "against the schema, at risk"),
         ('{"risk": "low", "note": 3}', "against the schema, at note"),

@@ -36,8 +36,9 @@ _BITS = 64
 class AuditState:
     """What audits have shown since the calibration: rates with one-sided bounds at delta.
 
-    `unjudged` had no comparable answer.  `e_value` is the evidence against the promise: at
-    1 / delta the alarm goes off.  `kept` means the upper bound lies within the promise.
+    `unjudged` had no comparable answer.  `e_value` is the evidence against the promise: once it
+    reached 1 / delta the alarm is on, until the next calibration.  `kept` means the upper bound
+    lies within the promise.
     """
 
     audits: int
@@ -70,6 +71,8 @@ class Auditor:
         self._salt, self._path, self._calibration = salt, path, calibration
         self._lock = Lock()
         self._audits = self._disagreed = self._unjudged = 0
+        self._peak = 0.0  # the most evidence there was at any time
+        self._cut = False
         self._read()
 
     @classmethod
@@ -127,6 +130,8 @@ class Auditor:
         self._audits += agreed is not None
         self._disagreed += agreed is False
         self._unjudged += agreed is None
+        if agreed is False:  # agreement never adds to the evidence
+            self._peak = max(self._peak, e_value(self._disagreed, self._audits, self.risk))
 
     def _state(self) -> AuditState:
         n, k = self._audits, self._disagreed
@@ -140,7 +145,7 @@ class Auditor:
             lower_bound(k, n, self.delta),
             high,
             evidence,
-            evidence >= 1 / self.delta,
+            self._peak >= 1 / self.delta,
             high <= self.risk,
         )
 
@@ -150,14 +155,17 @@ class Auditor:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(("\n" if self._cut else "") + json.dumps(line) + "\n")
+            self._cut = False
         except OSError as error:
             raise from_os_error(error, self._path) or error from error
 
     def _read(self) -> None:
         if self._path is None or not self._path.exists():
             return
-        for text in self._path.read_text("utf-8", "replace").splitlines():
+        found = self._path.read_text("utf-8", "replace")
+        self._cut = bool(found) and not found.endswith("\n")
+        for text in found.splitlines():
             with suppress(ValueError, AttributeError):  # a line cut by a kill is no audit
                 line = json.loads(text)
                 agreed = line.get("agreed")

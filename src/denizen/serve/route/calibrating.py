@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denizen.evaluate.stats import wilson
-from denizen.project import Bar, content_hash, source_hash
+from denizen.project import Bar, content_hash
+from denizen.project.errors import ArtefactError
 from denizen.project.hashing import sha256_file
 from denizen.serve.route import learn as learning
 from denizen.serve.route.calibration import FOLDER, VERSION, Calibration, Settings, Sourced
 from denizen.serve.route.domain import Domain
-from denizen.serve.route.fingerprint import DOCUMENTS, depends_on
+from denizen.serve.route.fingerprint import DOCUMENTS, PROMISE, depends_on
 from denizen.serve.route.questions import calibration_split, halves, training_questions
 from denizen.serve.route.scored import Journal, Scored, asking, score_all, write_scored
 from denizen.serve.route.sourced import document_answers, sourced_of
@@ -56,7 +57,7 @@ def calibrate(
     WorkspaceError; what was answered is kept.
     """
     suite = suite_of(config.data.families)
-    depends = depends_on(config, suite, sha256_file(gguf), index)
+    depends = depends_on(config, suite, _hash_of(gguf), index)
     known = training_questions(workspace)
     if not known:
         say("no training rows in this workspace: likeness to them cannot be checked or measured")
@@ -93,6 +94,17 @@ def calibrate(
     return made
 
 
+def _hash_of(gguf: Path) -> str:
+    try:
+        return sha256_file(gguf)
+    except OSError as error:
+        raise ArtefactError(
+            f"the model file cannot be read: {error.strerror or error}",
+            where=str(gguf),
+            fix="name a GGUF with --gguf, or leave it out for the release",
+        ) from error
+
+
 def answers(
     workspace: Path,
     config: Config,
@@ -107,8 +119,8 @@ def answers(
     key = content_hash(
         {
             "questions": split.hash,
-            "depends": {name: value for name, value in depends.items() if name != DOCUMENTS},
-            "code": source_hash("models", "serve/backend", "serve/answering"),
+            # Another promise is tested on the same answers.
+            "depends": {n: v for n, v in depends.items() if n not in (DOCUMENTS, PROMISE)},
         }
     )
     journal = Journal.open(workspace / "work" / f"route-{key[:16]}" / "answers.jsonl", key)

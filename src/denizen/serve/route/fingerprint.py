@@ -1,8 +1,9 @@
 """What a calibration's figures depend on, each as a hash or a word, to be compared when it is used.
 
-Contract: `depends_on` names all that changes a local answer, its signals or its verdict; equal
-values mean equal signals.  `differing` names what is not equal.  The chat template and the
-tokenizer are the GGUF's own; the meaning of the signals themselves is calibration.VERSION's.
+Contract: `depends_on` names all that changes a local answer, its signals, its verdict or what is
+promised of it; equal values mean equal signals.  `differing` names what is not equal.  The chat
+template and the tokenizer are the GGUF's own; how it is read and guided is this program's code and
+llama.cpp's version; the meaning of the signals themselves is calibration.VERSION's.
 Raises ArtefactError for an adapter that cannot be read.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _PROBE = "Is a position of 4,500 USDC from 2,000 to 3,000 in range at 2,500, at 5% for 30 days?"
 # Names a kind of answer of its own, whose absence or change leaves the others as they were.
 DOCUMENTS = "documents"
+# What is promised: other answers are not needed for another promise, but another threshold is.
+PROMISE = "promised risk"
 
 
 def depends_on(
@@ -40,6 +44,8 @@ def depends_on(
         "token limit": str(config.evaluate.max_new_tokens),
         "prompt": _prompt(config, suite),
         "signals": content_hash([SIGNALS, MARGIN_CAP]),
+        "code or llama.cpp": _code(),
+        PROMISE: f"{config.route.risk} but for {config.route.delta}",
     }
     if index is not None:
         found[DOCUMENTS] = _documents(config, index)
@@ -78,6 +84,13 @@ def _prompt(config: Config, suite: Suite) -> str:
     talk = read(Request("", (Turn("user", _PROBE),)))
     grammar = grammar_of(suite, talk.written, config.serve.reasoning)
     return content_hash([[asdict(turn) for turn in talk.turns], grammar])
+
+
+def _code() -> str:
+    """Hash of what makes answers and margins out of a file and a prompt."""
+    return content_hash(
+        [source_hash("models", "serve/backend", "serve/answering"), version("xllamacpp")]
+    )
 
 
 def _documents(config: Config, index: Index) -> str:

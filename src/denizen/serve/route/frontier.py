@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from denizen.project.atomic import atomic_write_text
-from denizen.project.hashing import content_hash
+from denizen.project.hashing import content_hash, source_hash
 from denizen.serve.exchange import Request, Sampling, Turn, Usage, Visit
 from denizen.serve.route.reply import UpstreamFailed
 
@@ -63,8 +63,8 @@ class Frontier:
 
 
 def cache_file(folder: Path, address: str, model: str, scored: Sequence[Scored]) -> Path:
-    """Where the answers of one upstream to these questions are kept."""
-    key = content_hash([address, model, [[s.id, s.item.get("prompt")] for s in scored]])
+    """Where the answers of one upstream to these questions, as they are judged, are kept."""
+    key = content_hash([address, model, source_hash("tasks"), [[s.id, s.item] for s in scored]])
     return folder / f"upstream-{key[:16]}.jsonl"
 
 

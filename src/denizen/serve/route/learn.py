@@ -19,6 +19,7 @@ from denizen.serve.route.risk import (
     FLOOR,
     counts_at,
     learn_then_test,
+    percent,
     sequence,
     stands_alone,
     upper_bound,
@@ -176,7 +177,9 @@ def _curve(
 
 def sentence(tradeoff: Tradeoff, risk: float, delta: float, budget: float) -> str:
     """The trade-off in words: what holds, or which risk the budget buys and what the risk needs."""
-    promise = f"at most {risk:.1%} of local answers wrong, with confidence {1 - delta:.0%}"
+    promise = (
+        f"at most {percent(risk, 1)} of local answers wrong, with confidence {percent(1 - delta)}"
+    )
     if tradeoff.status == "FEASIBLE":
         return f"{promise}: {tradeoff.escalated:.1%} of questions escalate, within {budget:.1%}"
     buys = (

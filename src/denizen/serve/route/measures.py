@@ -52,7 +52,8 @@ class Measures:
     """Everything about one router and one frontier on `n` questions.
 
     `quality` is at exactly `share` escalated, `oracle` what a router that knew all outcomes would
-    reach with at most that share, `regret` the difference; `random` what chance would.
+    reach with at most that share, `regret` the difference; `random` what chance would.  Intervals
+    are made as a Span's.
     """
 
     n: int
@@ -67,6 +68,9 @@ class Measures:
     apgr: Span | None
     cpt50: float | None
     cpt80: float | None
+    regret_interval: tuple[float, float]
+    cpt50_interval: tuple[float, float] | None
+    cpt80_interval: tuple[float, float] | None
 
 
 def curve(
@@ -121,17 +125,21 @@ def apgr(found: Curve) -> float | None:
 
 def cpt(found: Curve, recovered: float) -> float | None:
     """Call-performance threshold: the least share that recovers so much of the gap."""
-    gap = float(found.quality[-1] - found.quality[0])
-    if gap <= 0:
-        return None
-    wanted = recovered * gap + float(found.quality[0])
-    for k in range(1, len(found.shares)):
-        before, after = float(found.quality[k - 1]), float(found.quality[k])
-        if after >= wanted - 1e-12:
-            left, right = float(found.shares[k - 1]), float(found.shares[k])
-            part = (wanted - before) / (after - before) if after > before else 0.0
-            return left + min(max(part, 0.0), 1.0) * (right - left)
-    return 1.0
+    gains = (found.quality - found.quality[0])[None]
+    return float(_calls(found.shares[None], gains, recovered)[0]) if gains[0, -1] > 0 else None
+
+
+def _calls(shares: Floats, gains: Floats, recovered: float) -> Floats:
+    """The same of many curves, a row each, all of which gain something in the end."""
+    import numpy as np
+
+    wanted, rows = recovered * gains[:, -1], np.arange(len(gains))
+    k = np.argmax(gains[:, 1:] >= wanted[:, None] - 1e-12, axis=1) + 1
+    before, after = gains[rows, k - 1], gains[rows, k]
+    left, right = shares[rows, k - 1], shares[rows, k]
+    step = np.where(after > before, after - before, 1.0)
+    part = np.where(after > before, (wanted - before) / step, 0.0)
+    return np.asarray(left + np.clip(part, 0.0, 1.0) * (right - left))
 
 
 def measure(
@@ -149,26 +157,39 @@ def measure(
 
     found, best = curve(confidences, local, frontier), oracle(local, frontier)
     draws = ClusterDraws.of(clusters, resamples, seed)
-    qualities, areas = _resampled(confidences, local, frontier, draws, share)
+    drawn = _resampled(confidences, local, frontier, draws, share)
     average = apgr(found)
     quality = found.at(share)
     start, end = float(found.quality[0]), float(found.quality[-1])
     # A gap that may be none makes any share of it: below this nothing is said about recovering it.
-    surely = average is not None and len(areas) >= _SURE * resamples
+    surely = average is not None and len(drawn.areas) >= _SURE * resamples
     return Measures(
         len(local),
         draws.k,
         start,
         end,
         share,
-        Span(quality, *_percentiles(qualities)),
+        Span(quality, *_percentiles(drawn.qualities)),
         start + share * (end - start),
         best.at(share),
         best.at(share) - quality,
-        Span(average, *_percentiles(areas)) if surely and average is not None else None,
+        Span(average, *_percentiles(drawn.areas)) if surely and average is not None else None,
         cpt(found, 0.5) if surely else None,
         cpt(found, 0.8) if surely else None,
+        _percentiles(drawn.regrets),
+        _percentiles(drawn.fifties) if surely else None,
+        _percentiles(drawn.eighties) if surely else None,
     )
+
+
+class _Drawn(NamedTuple):
+    """Figures of every draw; areas and calls of those alone in which the frontier is better."""
+
+    qualities: Floats
+    regrets: Floats
+    areas: Floats
+    fifties: Floats
+    eighties: Floats
 
 
 def _resampled(
@@ -177,11 +198,8 @@ def _resampled(
     frontier: Sequence[bool],
     draws: ClusterDraws,
     share: float,
-) -> tuple[Floats, Floats]:
-    """(quality at the share of each draw, area of each draw whose frontier is better).
-
-    The same as `curve` and `apgr` with the draws' weights, for all draws at once.
-    """
+) -> _Drawn:
+    """As `curve`, `oracle`, `apgr` and `cpt` with the draws' weights, for all draws at once."""
     import numpy as np
 
     ours, theirs = np.asarray(local, dtype=float), np.asarray(frontier, dtype=float)
@@ -199,7 +217,9 @@ def _resampled(
     # A resample in which the frontier is no better says nothing about the gap's recovery.
     better = gap > 1e-12
     area = np.trapezoid(gains[better], shares[better], axis=1) / gap[better]
-    return first + np.asarray(at), np.asarray(area)
+    best = np.minimum(share, weights @ np.maximum(theirs - ours, 0.0))
+    calls = (_calls(shares[better], gains[better], part) for part in (0.5, 0.8))
+    return _Drawn(first + np.asarray(at), best - np.asarray(at), np.asarray(area), *calls)
 
 
 def _percentiles(values: Floats) -> tuple[float, float]:
@@ -211,19 +231,23 @@ def _percentiles(values: Floats) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Money:
-    """Dollars for 1,000 questions at a share escalated; `saving` against asking only the
-    frontier, None if that costs nothing."""
+    """Dollars for 1,000 questions at a share escalated and `audited` (a share of all questions);
+    `saving` against asking only the frontier, None if that costs nothing."""
 
     share: float
+    audited: float
     routed: Decimal
     frontier: Decimal
     local: Decimal
     saving: float | None
 
 
-def money(share: float, local_price: float, upstream_price: float) -> Money:
-    """Every question is answered locally first (its signals decide), and a share is paid twice."""
+def money(share: float, local_price: float, upstream_price: float, audit: float = 0.0) -> Money:
+    """Every question is answered locally first (its signals decide), and a share is paid twice;
+    so is what is audited: the share `audit` of the local answers."""
     local, upstream = Decimal(str(local_price)), Decimal(str(upstream_price))
-    routed = (local + Decimal(str(round(share, 6))) * upstream).quantize(Decimal("0.0001"))
+    audited = audit * (1 - share)
+    asked = Decimal(str(round(share + audited, 6)))
+    routed = (local + asked * upstream).quantize(Decimal("0.0001"))
     saving = float(1 - routed / upstream) if upstream else None
-    return Money(share, routed, upstream, local, saving)
+    return Money(share, audited, routed, upstream, local, saving)

@@ -18,6 +18,7 @@ from denizen.evaluate.report.sections.general import ece_sentence
 from denizen.evaluate.report.text import e, p_value, rate
 from denizen.project.atomic import atomic_write_text
 from denizen.serve.route import wording
+from denizen.serve.route.risk import percent
 
 if TYPE_CHECKING:
     from denizen.serve.route.report import RouteReport
@@ -101,8 +102,8 @@ def _risk(report: RouteReport) -> str:
     drawn = Plot("Risk", "share escalated", "wrong among local answers", lines)
     return shown.section(
         "Risk for its cost",
-        f"Errors among the answers that stay local; the bound is exact, at {1 - report.delta:.0%} "
-        "for each threshold alone.",
+        f"Errors among the answers that stay local; the bound is exact, at "
+        f"{percent(1 - report.delta)} for each threshold alone.",
         f'<div class="card"><div class="radar">{charts.plot(drawn)}</div></div>',
     )
 

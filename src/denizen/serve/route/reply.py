@@ -16,7 +16,7 @@ from typing import Any
 from denizen.serve.exchange import Finish, ToolCall, Usage
 
 _NOTHING = Usage()
-_MOST_CALLS = 32
+_MOST_CALLS, _LONGEST_ID = 32, 128
 _FINISHES: dict[Any, Finish] = {
     "length": "length",
     "tool_calls": "tool_calls",
@@ -86,12 +86,17 @@ def _read(found: Any, usage: Usage, tools: Sequence[Mapping[str, Any]]) -> Reply
     if finish == "content_filter":
         raise UpstreamFailed("a filtered reply")
     return Reply(
-        text or "",
+        whole(text or ""),
         _calls(calls, _offered(tools)),
         _FINISHES.get(finish, "stop") if isinstance(finish, str) else "stop",
         usage,
-        model[:200] if isinstance(model, str) else "",
+        whole(model[:200]) if isinstance(model, str) else "",
     )
+
+
+def whole(text: str) -> str:
+    """Without halves of characters, which no reply of ours could be written with."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _offered(tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:
@@ -107,16 +112,18 @@ def _calls(calls: Any, offered: frozenset[str]) -> tuple[ToolCall, ...]:
         try:
             name, arguments = call["function"]["name"], call["function"]["arguments"]
             known = name in offered and isinstance(json.loads(arguments), dict)
+            json.dumps(json.loads(arguments), allow_nan=False)  # Python alone reads NaN
         except (ValueError, KeyError, TypeError, RecursionError):
             known = False
         if not known:
             raise UpstreamFailed("a call of a tool that was not offered")
         mark = call.get("id")
-        made.append(ToolCall(mark if isinstance(mark, str) else f"call_{number}", name, arguments))
+        mark = whole(mark[:_LONGEST_ID]) if isinstance(mark, str) and mark else f"call_{number}"
+        made.append(ToolCall(mark, name, whole(arguments)))
     return tuple(made)
 
 
 def _count(usage: Any, name: str) -> int:
     value = usage.get(name) if isinstance(usage, dict) else None
     # A count is not paid for twice: what is no count is none.
-    return value if isinstance(value, int) and 0 <= value < 10**9 else 0
+    return value if type(value) is int and 0 <= value < 10**9 else 0

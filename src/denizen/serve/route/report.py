@@ -95,6 +95,7 @@ def make_report(
     *,
     local_price: float,
     upstream_price: float,
+    audit: float = 0.0,
     upstream: str = "",
     frontier: Frontier | None = None,
     audits: AuditState | None = None,
@@ -144,8 +145,8 @@ def make_report(
         _families(testing, frontier) if judged is not None else (),
         lines,
         tuple((p.escalated, p.risk, p.bound) for p in calibration.curve),
-        money(1 - answered / n, local_price, upstream_price),
-        money(settings.budget, local_price, upstream_price),
+        money(1 - answered / n, local_price, upstream_price, audit),
+        money(settings.budget, local_price, upstream_price, audit),
         asdict(audits) if audits is not None else {},
         _limits(calibration, frontier, judged is not None),
     )

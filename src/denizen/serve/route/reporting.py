@@ -61,6 +61,7 @@ def report_of(
         testing,
         local_price=config.route.local_price,
         upstream_price=config.route.upstream_price,
+        audit=config.route.audit,
         upstream=config.route.upstream_model,
         frontier=frontier,
         audits=auditor.state if auditor.state.audits else None,

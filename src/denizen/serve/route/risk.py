@@ -83,6 +83,12 @@ def lower_bound(errors: int, n: int, delta: float) -> float:
     return float(betaincinv(errors, n - errors + 1, delta)) if errors else 0.0
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A promised share in per cent, with more digits where rounding would make it another one."""
+    short = f"{share:.{digits}%}"
+    return short if abs(float(short[:-1]) - 100 * share) < 1e-9 else f"{100 * share:.6g}%"
+
+
 def needed(risk: float, delta: float) -> int:
     """How many answers without an error prove a risk: the least n with (1 - risk)^n <= delta."""
     return math.ceil(math.log(delta) / math.log1p(-risk) - 1e-9)

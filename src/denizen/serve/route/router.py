@@ -25,7 +25,7 @@ from denizen.serve.route.calibration import (
     read_calibration,
 )
 from denizen.serve.route.fingerprint import DOCUMENTS
-from denizen.serve.route.risk import FLOOR
+from denizen.serve.route.risk import FLOOR, percent
 from denizen.serve.route.signals import NO_GROUP
 
 if TYPE_CHECKING:
@@ -99,10 +99,11 @@ class Router:
     def promise(self) -> str:
         """What is guaranteed, in one sentence."""
         settings = self.calibration.settings
+        more = "; the same by itself for answers from documents" if DOCUMENTS in self.kinds else ""
         return (
-            f"of the answers given locally at most {settings.risk:.1%} are wrong, "
-            f"with confidence {1 - settings.delta:.0%}, for questions like the calibration's"
-            f"{', and for answers from documents' if DOCUMENTS in self.kinds else ''}"
+            f"of the answers given locally at most {percent(settings.risk, 1)} are wrong, "
+            f"with confidence {percent(1 - settings.delta)}, for questions like the calibration's"
+            f"{more}"
         )
 
     def group(self, name: str) -> str:

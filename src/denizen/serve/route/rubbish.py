@@ -23,7 +23,7 @@ _LOOP, _LEAST = 0.08, 200
 
 def why_rubbish(text: str, wanted: Format) -> str | None:
     """Why a reply's text is no answer, None if it may be one."""
-    if not text.strip():
+    if not any(c.isprintable() and not c.isspace() for c in text):
         return "an empty answer"
     if len(text) > LONGEST:
         return "an answer without end"
@@ -36,6 +36,7 @@ def why_rubbish(text: str, wanted: Format) -> str | None:
         return None
     try:
         value = json.loads(text)
+        json.dumps(value, allow_nan=False)  # Python reads NaN and 1e999, no client does
     except (ValueError, RecursionError):
         return "no valid JSON"
     if not isinstance(value, dict):

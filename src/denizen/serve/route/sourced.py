@@ -3,10 +3,14 @@
 Contract: the questions are those of retrieve/questions.py for its calibration documents (never the
 holdout's), asked by the server's own look-up; an answer is right if a citation of it lies in what
 answers.  What the sources are said not to hold is no answer, and has no part in the promise.
+Answers about one document fail together: the halves share no document, and the testing one has one
+answer of each, since exact binomial tails are those of independent trials.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +21,8 @@ from denizen.serve.answering.passages import Found, look_up
 from denizen.serve.route import learn as learning
 from denizen.serve.route.calibration import Sourced
 from denizen.serve.route.fingerprint import DOCUMENTS
-from denizen.serve.route.questions import SEED, halves
+from denizen.serve.route.questions import SEED
+from denizen.serve.route.risk import needed
 from denizen.serve.route.scored import Journal, Scored
 from denizen.serve.route.signals import NO_GROUP, signals_of
 
@@ -26,8 +31,6 @@ if TYPE_CHECKING:
     from denizen.retrieve import Index
     from denizen.retrieve.questions import Asked
 
-# Fewer answers than this prove nothing at any threshold that is worth having.
-FEWEST = 40
 _ABSENT = "absent:"
 
 
@@ -50,7 +53,13 @@ def document_questions(index: Index, count: int) -> list[Asked]:
     # Nothing was left out of this index: what would ask for the absent asks for what is there.
     made = [a for a in make_questions(papers, "calibration", SEED) if _ABSENT not in a.kind]
     made.sort(key=lambda asked: sha256_bytes(asked.id.encode()))
-    return made[:count]
+    # One of each document before a second of any.
+    seen: Counter[str] = Counter()
+    turns = []
+    for asked in made:
+        turns.append((seen[asked.cluster], asked))
+        seen[asked.cluster] += 1
+    return [asked for _, asked in sorted(turns, key=lambda turn: turn[0])][:count]
 
 
 def document_answers(
@@ -86,9 +95,19 @@ def judged(asked: Asked, found: Found) -> Scored:
 
 
 def sourced_of(scored: list[Scored], asked: int, risk: float, delta: float) -> Sourced | None:
-    """Fit and test, with a promise of their own; None where there are too few answers."""
-    if len(scored) < FEWEST:
+    """Fit and test, with a promise of their own; None where too few documents were asked about for
+    any threshold to prove it."""
+    fitting, testing = parted(scored)
+    if len(testing) < needed(risk, delta):
         return None
-    fitting, testing = halves(scored)
     found = learning.learn(fitting, testing, risk=risk, delta=delta, budget=0.0)
     return Sourced(found.model, found.groups[0], asked)
+
+
+def parted(scored: Sequence[Scored]) -> tuple[list[Scored], list[Scored]]:
+    """All answers about half of the documents, and one about each of the others."""
+    ordered = sorted(scored, key=lambda one: sha256_bytes(f"route|{one.id}".encode()))
+    documents = sorted({s.cluster for s in scored}, key=lambda d: sha256_bytes(d.encode()))
+    fitting = set(documents[::2])
+    others = {one.cluster: one for one in reversed(ordered) if one.cluster not in fitting}
+    return [one for one in ordered if one.cluster in fitting], list(others.values())

@@ -21,7 +21,7 @@ from denizen.project.errors import ConfigError
 from denizen.serve.exchange import Finish, ToolCall, Usage
 from denizen.serve.route.budget import Budget
 from denizen.serve.route.redaction import Mask
-from denizen.serve.route.reply import UpstreamFailed, read_reply
+from denizen.serve.route.reply import UpstreamFailed, read_reply, whole
 from denizen.serve.route.rubbish import why_rubbish
 from denizen.serve.route.wire import body_of
 
@@ -124,7 +124,9 @@ class Upstream:
         mask = Mask(_everything(request)) if self._mask else None
         body = body_of(request, self.model, mask.hide if mask else str)
         data = json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", "X-Request-Id": visit.request_id[:128]}
+        # The caller may have chosen it: nothing leaves in it that would not leave in the text.
+        told = mask.hide(visit.request_id) if mask else visit.request_id
+        headers = {"Content-Type": "application/json", "X-Request-Id": told[:128]}
         for attempt in range(self._retries + 1):
             try:
                 reply = read_reply(await self._once(data, headers), request.tools)
@@ -193,7 +195,7 @@ def _restored(text: str, mask: Mask, as_json: bool) -> str:
     if not as_json:
         return mask.restore(text)
     try:
-        return json.dumps(mask.restore_all(json.loads(text)), ensure_ascii=False)
+        return whole(json.dumps(mask.restore_all(json.loads(text)), ensure_ascii=False))
     except (ValueError, RecursionError):
         return mask.restore(text)
 

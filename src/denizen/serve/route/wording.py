@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from denizen.serve.route.measures import Span
+from denizen.serve.route.risk import percent
+
 if TYPE_CHECKING:
     from denizen.evaluate.report.evidence import Rate
-    from denizen.serve.route.measures import Measures, Money, Span
+    from denizen.serve.route.measures import Measures, Money
     from denizen.serve.route.report import RouteReport
 
 
@@ -19,8 +22,8 @@ def facts(report: RouteReport) -> dict[str, str]:
     found = {
         "Status": report.status,
         "Promise": (
-            f"at most {share(report.promise)} of local answers wrong, "
-            f"with confidence {1 - report.delta:.0%}"
+            f"at most {percent(report.promise, 1)} of local answers wrong, "
+            f"with confidence {percent(1 - report.delta)}"
         ),
         "Right without routing": rate(report.local),
         "Answered locally": rate(report.answered),
@@ -53,24 +56,34 @@ def _compared(at_budget: Measures, five: Measures) -> dict[str, str]:
         "Quality at exactly 5% escalated": span(five.quality),
         f"Quality at {share(at_budget.share)} escalated (the budget)": span(at_budget.quality),
         f"Regret to the oracle at {share(at_budget.share)}": (
-            f"{100 * at_budget.regret:.1f} points (the oracle reaches {share(at_budget.oracle)})"
+            f"{100 * at_budget.regret:.1f} points "
+            f"({100 * at_budget.regret_interval[0]:.1f} to "
+            f"{100 * at_budget.regret_interval[1]:.1f}; the oracle reaches "
+            f"{share(at_budget.oracle)})"
         ),
     }
     average = five.apgr
-    if average is None or five.cpt50 is None or five.cpt80 is None:
+    fifty, eighty = _calls(five.cpt50, five.cpt50_interval), _calls(five.cpt80, five.cpt80_interval)
+    if average is None or not fifty or not eighty:
         return found | {"APGR": "undefined: the frontier is not surely better on these questions"}
     return found | {
         "APGR": f"{average.value:.3f} ({average.low:.3f} to {average.high:.3f}); at random .500",
-        "CPT(50)": share(five.cpt50),
-        "CPT(80)": share(five.cpt80),
+        "CPT(50)": fifty,
+        "CPT(80)": eighty,
     }
+
+
+def _calls(value: float | None, interval: tuple[float, float] | None) -> str:
+    """A share of calls with its interval, "" where there is none."""
+    return "" if value is None or interval is None else span(Span(value, *interval))
 
 
 def _money(when: str, found: Money) -> dict[str, str]:
     saving = "" if found.saving is None else f", {found.saving:.0%} less than all-frontier"
     return {
         f"1,000 questions {when}": (
-            f"${found.routed:.2f} at {share(found.share)} escalated; "
+            f"${found.routed:.2f} at {share(found.share)} escalated"
+            f"{f' and {found.audited:.2%} audited' if found.audited else ''}; "
             f"all-frontier ${found.frontier:.2f}{saving}"
         )
     }
@@ -84,7 +97,8 @@ def audits(report: RouteReport) -> str:
         f"(bound {share(float(seen['low']))} to {share(float(seen['high']))})"
     )
     if seen["alarm"]:
-        return f"ALARM, the promise is broken: {text}; calibrate again"
+        # A disagreement says that one of the two is wrong, and not which.
+        return f"ALARM, the promise is broken or the upstream errs: {text}; look, calibrate again"
     return f"{text}: " + ("within the promise" if seen["kept"] else "no evidence against it")
 
 
