@@ -22,6 +22,7 @@ from denizen.cli._common import (
 
 if TYPE_CHECKING:
     from denizen.project import Config, Workspace
+    from denizen.project.config import ShieldConfig
     from denizen.serve.guard.fingerprints import Fingerprints
     from denizen.serve.guard.targets import Endpoint, InProcess
 
@@ -59,17 +60,27 @@ def redteam(
         found = prints.verify({q: reply.text for q, reply in replies.items() if not reply.refused})
         emit({**found._asdict(), "copied": found.copied}, json, found.told())
         return
-    from denizen.serve.guard.redteam import ALL, run
+    from denizen.serve.guard.redteam import ALL, check_suites, run
     from denizen.serve.guard.shield import Shield
 
     suites = [name.strip() for name in suite.split(",") if name.strip()] or list(ALL)
-    shield = Shield.from_config(settings.shield, place.root)
+    check_suites(suites)
+    shield = Shield.from_config(_stopping(settings.shield), place.root)
+    if settings.shield.injection == "flag" and not json:
+        say(
+            "shield.injection is flag: the input check stops nothing, and nothing is counted for it"
+        )
     target = _endpoint(url, model, key_env) if url else _service(settings, place, gguf, model)
     if not json:
         say(f"attacking {target.model} with {limit} attacks in each of {len(suites)} suites")
     with closing(target):
         report = run(target, shield, suites, limit, name=url or target.model, quiet=json)
     emit(report.to_json(), json, "\n".join(report.lines()))
+
+
+def _stopping(shield: ShieldConfig) -> ShieldConfig:
+    """What of the configured shield stops anything: who only flags injections answers them."""
+    return shield.model_copy(update={"injection": "off"}) if shield.injection == "flag" else shield
 
 
 def _endpoint(url: str, model: str, key_env: str) -> Endpoint:

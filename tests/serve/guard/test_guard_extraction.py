@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from denizen.project import ArtefactError
-from denizen.serve.guard.coverage import ALARM, CALLERS, DAY, MANY, SWEEP, Coverage, walked
+from denizen.serve.guard.coverage import ALARM, DAY, MANY, SWEEP, Coverage, walked
 from denizen.serve.guard.fingerprints import FILE, Fingerprints
 
 NOUNS = [
@@ -88,12 +88,21 @@ def test_the_day_slides() -> None:
     assert coverage.watch("key", unlike(32)) == () and coverage.unlike("key") == 1
 
 
-def test_no_limit_no_alarm_and_memory_is_bounded() -> None:
+def test_many_callers_in_turn_are_all_watched() -> None:
+    coverage = Coverage(8)
+    flags = [coverage.watch(f"key {i % 300}", unlike(i // 300)) for i in range(300 * 16)]
+    assert all(flag == (ALARM, MANY) for flag in flags[-300:])
+
+
+def test_no_limit_no_alarm_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Coverage(0).watch("key", unlike(1)) == ()
+    monkeypatch.setattr("denizen.serve.guard.coverage.KEPT", 5_000)
     coverage = Coverage(5)
-    for i in range(CALLERS + 40):
-        coverage.watch(f"key {i}", unlike(i))
-    assert len(coverage._callers) == CALLERS
+    for i in range(400):
+        coverage.watch(f"key {i}", f"{unlike(i)} {i} {i + 1}")
+    kept = coverage._callers
+    assert sum(seen.weight for seen in kept.values()) == coverage._weight <= 5_000
+    assert 100 < len(kept) < 130 and list(kept)[-1] == "key 399"
     for i in range(400):
         coverage.watch("key", unlike(i))
     assert coverage.unlike("key") == 6

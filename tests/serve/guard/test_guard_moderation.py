@@ -53,6 +53,7 @@ def test_flagged_categories_become_flags_and_the_key_is_sent() -> None:
         ({"flagged": False, "categories": {"hate": False}}, ()),
         ({"flagged": True}, ("moderation: flagged",)),
         ({"flagged": True, "categories": {"<b>\nx": True}}, ("moderation: bx",)),
+        ({"flagged": True, "categories": {"💥": True}}, ("moderation: flagged",)),
     ],
 )
 def test_shapes_of_results(result: dict[str, Any], flags: tuple[str, ...]) -> None:
@@ -100,7 +101,7 @@ def test_hooks_of_both_kinds_and_one_that_fails() -> None:
         raise RuntimeError("oops")
 
     assert ask(hook=lambda text: ["spam", "spam"]) == ("moderation: spam",)
-    assert ask(hook=later) == ("moderation: spam",)
+    assert ask(hook=later) == ask(hook=lambda text: "spam") == ("moderation: spam",)
     assert ask(hook=broken, failure="open") == (UNAVAILABLE,)
     assert ask(answers({"results": [{"flagged": True}]}), hook=later) == (
         "moderation: spam",

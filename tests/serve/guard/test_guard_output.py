@@ -254,6 +254,7 @@ def test_folding_leads_back_to_the_original() -> None:
         "&a" * 10_000,
         f"private key {B64} " * 500,
         "private key " * 4000,
+        "EQ-" * 60_000,
     ],
 )
 def test_hostile_outputs_are_checked_in_time(text: str) -> None:

@@ -84,6 +84,22 @@ def test_the_report_is_json_and_lines() -> None:
     assert any("direct injection" in line and "4 of 4" in line for line in report.lines())
 
 
+def test_a_wording_that_comes_again_makes_no_interval_narrower() -> None:
+    few, many = (run(Parrot(), Shield.null(), ["tools"], n).suites[0] for n in (60, 180))
+    assert len(few.wordings) == len(many.wordings) == 30 and many.n == 180
+    told = [suite.to_json()["success without shield"] for suite in (few, many)]
+    assert told[0] == told[1] and told[0][0] == 1.0 and told[0][1] < 0.9
+    honest_ones = run(Parrot(), guard(), [], 60)
+    assert 0 < honest_ones.wordings < honest_ones.honest
+
+
+def test_a_shield_that_only_flags_stops_no_injection() -> None:
+    from denizen.cli.redteam import _stopping
+
+    assert _stopping(ShieldConfig(injection="flag")).injection == "off"
+    assert _stopping(ShieldConfig()) == ShieldConfig()
+
+
 def test_an_unknown_suite_is_one_line() -> None:
     with pytest.raises(ConfigError, match="no suite 'nope'"):
         run(Parrot(), guard(), ["nope"], 1)

@@ -44,6 +44,9 @@ DRESSED = {
     "spaced letters": "  ".join(" ".join(word) for word in ATTACK.split()),
     "dotted letters": "  ".join(".".join(word) for word in ATTACK.split()),
     "tag characters": "Hello" + "".join(chr(0xE0000 + ord(c)) for c in ATTACK),
+    "variation selectors": "Hi 😊" + "".join(chr(0xE00F0 + b) for b in ATTACK.encode()),
+    "Hangul fillers": "\u3164".join(ATTACK),
+    "Mongolian separators": "\u180e".join(ATTACK),
     "HTML comment": f"The fee is 0.3%. <!-- {ATTACK} -->",
     "markdown comment": f"Fees.\n\n[//]: # ({ATTACK})\n",
     "in a code block": f"```\n{ATTACK}\n```",
@@ -113,6 +116,15 @@ def test_families_of_the_exact_engine_trip_nothing() -> None:
         for seed in range(6):
             prompt = family.generate(seed, "train").prompt
             assert not any(hit.certain for hit in find(prompt)), prompt
+
+
+@pytest.mark.parametrize("dress", ["ROT13", "reversed", "leetspeak", "struck through"])
+def test_no_padding_hides_an_attack_in_disguise(dress: str) -> None:
+    padding = "The pool charges a fee of 0.3% on each trade, which is paid to the providers. "
+    attack = DRESSED.get(dress) or "".join(c + "\u0336" for c in ATTACK)
+    for count in (0, 255, 300, 500, 1200):
+        text = padding * count + attack + padding
+        assert any(hit.certain for hit in find(text)), (dress, len(text))
 
 
 def test_layers_are_bounded_and_the_plain_text_comes_first() -> None:

@@ -18,7 +18,7 @@ from denizen.serve.guard.folding import fold
 
 ADDRESS, KEY, CALLDATA = "address withheld", "private key withheld", "calldata withheld"
 DIGITS, WORD = 40, 64  # of an address, of a 32-byte word
-SPACE = r"[\s\-_.:`*|,/'\"+\\()\[\]]"
+SPACE = r"[\W_]"  # whatever is neither letter nor digit may part them
 PREFIX = rf"0{SPACE}{{0,3}}x"
 CHAIN = rf"{PREFIX}(?:{SPACE}{{0,5}}(?!{PREFIX})[0-9a-f])+"
 _CHAIN = re.compile(CHAIN, re.IGNORECASE)
@@ -31,17 +31,30 @@ _ROW = re.compile(ROW, re.IGNORECASE)
 _GROUPS = re.compile(r"(0?x)?([0-9a-f]+)", re.IGNORECASE)
 _SHORT = re.compile(r"0x([0-9a-f]{2,16})(?:…|\.{2,5})([0-9a-f]{2,16})(?![0-9a-z])", re.IGNORECASE)
 _BASE58 = "[1-9A-HJ-NP-Za-km-z]"
+# Bech32 (either case), Tron, Bitcoin, Solana and Polkadot, TON.
 _OTHER = re.compile(
-    r"\b(?:bc1|tb1|ltc1|cosmos1|osmo1|addr1)[ac-hj-np-z02-9]{25,100}\b"
+    r"\b(?:bc1|tb1|ltc1|addr1)[ac-hj-np-z02-9]{25,100}\b"
+    r"|\b(?:BC1|TB1|LTC1)[AC-HJ-NP-Z02-9]{25,100}\b|\b[a-z]{3,12}1[ac-hj-np-z02-9]{38,58}\b"
     rf"|\bT(?=\w*\d){_BASE58}{{33}}\b|\b[13](?=\w*[A-Z])(?=\w*[a-z]){_BASE58}{{25,34}}\b"
-    rf"|\b(?=\w*\d)(?=\w*[A-Z])(?=\w*[a-z]){_BASE58}{{43,44}}\b"
+    rf"|\b(?=\w*\d)(?=\w*[A-Z])(?=\w*[a-z])(?:{_BASE58}{{43,44}}|[15]{_BASE58}{{46,47}})\b"
+    r"|\b[EUk0]Q(?=[\w-]{0,45}\d)(?=[\w-]{0,45}[a-z])[A-Za-z0-9_-]{46}\b"
 )
-_ENS = re.compile(r"(?<![\w@.-])[a-z0-9][\w-]{1,60}(?:\.[\w-]{1,60}){0,3}\.eth\b", re.IGNORECASE)
+# Any letters and signs make a name, but web3.py's and web3.js's "w3.eth.get_block" is code.
+_LABEL = r"[^\s.,;:!?()\[\]{}<>\"'`/\\@=|*&]"
+_ENS = re.compile(
+    rf"(?<![\w@.-])(?!(?:web3|w3)\.eth(?:(?<=from \b....\.eth)|(?<=from \b..\.eth)"
+    rf"|\.(?!li(?:nk|mo)\b)))(?:{_LABEL}{{1,60}}\.){{1,8}}eth\b",
+    re.IGNORECASE,
+)
 # A 32-byte word that is called a key is not to be repeated, whoever wrote it.
 _CALLED_KEY = re.compile(
-    r"(?:\b(?<!pool )(?<!public )(?<!storage )keys?\b|\bsecrets?\b)[^\n]{0,32}\Z", re.IGNORECASE
+    r"(?:(?:(?<![a-z])|priv|private|secret|sign|signer|signing|wallet|deployer)"
+    r"(?<!pool[ _-])(?<!public[ _-])(?<!storage[ _-])keys?(?![a-z])|(?<![a-z])secrets?(?![a-z]))"
+    r"[^\n]{0,32}\n?[^\n]{0,8}\Z",
+    re.IGNORECASE,
 )
-_BYTE, _LONG = 2, 8
+_BYTE, _FEW, _LONG = 2, 4, 8
+_PART, _WORDLY = re.compile(r"[\w.-]"), re.compile(r"\w")  # before and behind it: another name
 _LETTERS = 3  # hex letters without which a row of figures is figures
 
 
@@ -72,6 +85,16 @@ class Known(NamedTuple):
         words = {word for run in digits for word in _words(run)}
         return cls(frozenset(digits | {w for w in words if len(w) == DIGITS}), folded)
 
+    def names(self, name: str) -> bool:
+        """Whether it stands there as a name of its own, not as a part of another."""
+        at = self.text.find(name)
+        while at >= 0:
+            before, behind = self.text[at - 1 : at], self.text[at + len(name) : at + len(name) + 1]
+            if not _PART.match(before) and not _WORDLY.match(behind):
+                return True
+            at = self.text.find(name, at + 1)
+        return False
+
     def shortened(self, head: str, tail: str) -> bool:
         """Whether a known address begins and ends so."""
         return any(
@@ -96,8 +119,10 @@ def find_hex(folded: str, known: Known, *, addresses: bool = True) -> list[Hidde
         for match in _SHORT.finditer(folded):
             if not known.shortened(match[1].lower(), match[2].lower()):
                 found.append(Hidden(*match.span(), ADDRESS))
-        for match in (*_OTHER.finditer(folded), *_ENS.finditer(folded)):
-            if match[0].lower() not in known.text:
+        named = [*_OTHER.finditer(folded)]
+        named += _ENS.finditer(folded) if ".eth" in folded.lower() else []
+        for match in named:
+            if not known.names(match[0].lower()):
                 found.append(Hidden(*match.span(), ADDRESS))
         return found
     return [hidden for hidden in found if hidden.why != ADDRESS]
@@ -127,6 +152,8 @@ def _grouped(folded: str, row: re.Match[str]) -> Iterator[_Run]:
     """Groups that make an address or a word to the digit: of one length, or of eight and more.
 
     Prose and tables have such rows only by chance; selectors, which bear their 0x, are no groups.
+    Short groups of one length that go on are more than one of them, or calldata; so are those of
+    eight where a word's zeros stand between them.
     """
     groups = [
         group
@@ -143,7 +170,10 @@ def _grouped(folded: str, row: re.Match[str]) -> Iterator[_Run]:
             digits = "".join(group[2] for group in groups[first:i])
             letters = _letters(digits)
             mixed = letters >= _LETTERS and len(digits) - letters >= _LETTERS
-            if i - first > 1 and len(digits) in (DIGITS, WORD) and mixed:
+            size = len(groups[first][2])
+            zeros = any(not group[2].strip("0") for group in groups[first:i])
+            longer = even and len(digits) > DIGITS and (size <= _FEW or (size == _LONG and zeros))
+            if i - first > 1 and (longer or len(digits) in (DIGITS, WORD)) and mixed:
                 yield _Run(groups[first].start(), groups[i - 1].end(), digits.lower())
             first = i
 

@@ -16,8 +16,10 @@ LABEL = 120  # characters of a label
 _NONCE_BYTES = 6
 # Tokens by which chat templates open and close turns, in the dialects of common models.
 _TOKENS = re.compile(
-    r"<\|(?=[^|\n]{1,40}\|>)|<(?=/?s>|/?(?:bos|eos|pad)>|(?:start|end)_of_turn>|<?/?SYS>)"
-    r"|\[(?=/?INST\])|<(?=/?(?:tool_call|function_calls?|invoke|calc|system)\b)",
+    r"<[|\uff5c](?=[^|\uff5c\n]{1,40}[|\uff5c]>)"
+    r"|<(?=/?s>|/?(?:bos|eos|pad)>|(?:start|end)_of_turn>|<?/?SYS>)"
+    r"|\[(?=/?(?:INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|SYSTEM_PROMPT)\])"
+    r"|<(?=/?(?:tool_call|function_calls?|invoke|calc|system)\b)",
     re.IGNORECASE,
 )
 _INVISIBLE = re.compile(

@@ -3,8 +3,8 @@
 Contract: `Coverage.watch(caller, question)` gives the flag "extraction alarm" with its reason when
 a caller asked more than `most` unlike questions within a day, or walked one question's figures in
 even steps. Questions are alike when their MinHash sketches share a band (word pairs, figures left
-out). Memory is bounded: CALLERS callers, TEMPLATES templates each. Nothing of a question is kept
-but hashes and figures, and nothing outlives the process.
+out). Memory is bounded by what is kept of all callers together (KEPT): whoever asked longest ago is
+forgotten first. Nothing of a question is kept but hashes and figures, nothing outlives the process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from zlib import crc32
 ALARM = "extraction alarm"
 MANY, SWEEP = "many unlike questions", "one question swept through"
 DAY = 86_400.0
-CALLERS, TEMPLATES = 128, 64
+# Of all callers, in units of less than 200 bytes: 125 callers with 2,000 unlike questions each, or
+# 25,000 with one.
+KEPT, TEMPLATES = 2**20, 64
+_CALLER, _TEMPLATE, _BANDS = 32, 4, 4  # a caller, a template, an unlike question; a row weighs 1
 _PERMUTATIONS, _ROWS = 32, 4  # eight bands of four: half alike is found four times in ten
 _WALK = 32  # questions of one template that are looked at together
 _EVEN = 0.7  # share of steps that must be even
@@ -32,12 +35,19 @@ _WORD = re.compile(r"[^\W_]+|#")
 class _Seen:
     """What one caller asked: bands of unlike questions with their time, figures by template."""
 
-    __slots__ = ("bands", "templates", "times")
+    __slots__ = ("bands", "templates", "times", "weight")
 
     def __init__(self) -> None:
         self.times: deque[tuple[float, tuple[int, ...]]] = deque()
         self.bands: Counter[int] = Counter()
         self.templates: OrderedDict[int, deque[tuple[float, tuple[float, ...]]]] = OrderedDict()
+        self.weight = 0
+
+    def grown(self) -> int:
+        """By how much it weighs more than when this was last asked."""
+        rows = sum(_TEMPLATE + len(rows) for rows in self.templates.values())
+        before, self.weight = self.weight, _CALLER + _BANDS * len(self.times) + rows
+        return self.weight - before
 
 
 class Coverage:
@@ -46,6 +56,7 @@ class Coverage:
     def __init__(self, most: int, clock: Callable[[], float] = time.time) -> None:
         self._most, self._clock = most, clock
         self._callers: OrderedDict[str, _Seen] = OrderedDict()
+        self._weight = 0
         self._lock = Lock()
 
     def watch(self, caller: str, question: str) -> tuple[str, ...]:
@@ -65,6 +76,7 @@ class Coverage:
             reasons = [MANY] if len(seen.times) > self._most else []
             if self._swept(seen, template, numbers, now):
                 reasons.append(SWEEP)
+            self._weigh(seen)
         return (ALARM, *reasons) if reasons else ()
 
     def unlike(self, caller: str) -> int:
@@ -79,9 +91,12 @@ class Coverage:
     def _of(self, caller: str) -> _Seen:
         seen = self._callers.pop(caller, None) or _Seen()
         self._callers[caller] = seen
-        while len(self._callers) > CALLERS:
-            self._callers.popitem(last=False)
         return seen
+
+    def _weigh(self, seen: _Seen) -> None:
+        self._weight += seen.grown()
+        while self._weight > KEPT and len(self._callers) > 1:
+            self._weight -= self._callers.popitem(last=False)[1].weight
 
     def _forget(self, seen: _Seen, now: float) -> None:
         while seen.times and seen.times[0][0] < now - DAY:

@@ -3,8 +3,9 @@
 Contract: everything is a pure function of one secret (HMAC-SHA256), kept in a file of mode 600 in
 the workspace. `Fingerprints.answer(question)` is the marked answer to a secret question, None to
 any other. `verify(answers)` asks a suspect model's answers how many of the choices they share:
-under the null each slot is hit with probability 1/4 at most, so the p-value is a binomial tail. A
-copy that was trained on our answers betrays itself; a paraphrase may not.
+under the null each slot is hit with probability 1/4 at most, so the p-value is a binomial tail. It
+finds who passes questions on to this server, and a copy that was trained on logs in which the
+secret questions were asked; a copy that never saw them, or a paraphrase, it does not find.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Evidence(NamedTuple):
         verdict = (
             "its answers were copied from this server"
             if self.copied
-            else "no evidence of a copy (one that paraphrases may hide)"
+            else "no evidence (a copy that paraphrases or never saw these questions is not found)"
         )
         return (
             f"{self.answered} secret questions answered, {self.hits} of {self.slots} marks found, "

@@ -1,7 +1,8 @@
 """A text as a careful reader of addresses sees it, with the way back to every character.
 
-Contract: `fold(text)` reads HTML's entities, drops what is invisible, turns full-width and
-look-alike characters into the ASCII they stand for, and remembers where each came from;
+Contract: `fold(text)` reads HTML's entities, JSON's and URLs' escapes, takes bare tags for spaces,
+drops what is invisible, turns full-width and look-alike characters into the ASCII they stand for,
+and remembers where each came from;
 `Folded.span` turns a range of the folded text into the range of the original that it covers.
 `open_entity` is where an entity begins that more text may change.
 """
@@ -27,10 +28,24 @@ ENTITY = re.compile(
     r"&(?:#(?:[xX](?P<hex>[0-9a-fA-F]{1,24})|(?P<digits>[0-9]{1,24}));?"
     r"|(?P<name>[A-Za-z][A-Za-z0-9]{1,31};))"
 )
-_OPEN_ENTITY = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{0,24}|[A-Za-z][A-Za-z0-9]{0,31})?\Z")
-_PLAIN = re.compile(r"[\n\r\t -%'-~]*")  # no "&", nothing invisible
-_STEP = re.compile(rf"(?P<plain>[\n\r\t -%'-~]+)|(?P<entity>{ENTITY.pattern})|.", re.DOTALL)
-_MARKS = "&#"  # what would make new entities of what was read
+# What whoever renders JSON or follows a link reads: of the latter hex digits and "x" alone, since
+# a per cent sign may as well part two groups.
+_PERCENT = r"%(?:3[0-9]|[46][1-6]|[57]8)"
+_ESCAPE = rf"\\u[0-9a-fA-F]{{4}}|{_PERCENT}"
+_TAG = r"</?[A-Za-z]{1,10}/?>"  # with attributes it is read as it stands: they may hold an address
+_OPEN_ENTITY = re.compile(
+    r"(?:&(?:#[xX]?[0-9a-fA-F]{0,24}|[A-Za-z][A-Za-z0-9]{0,31})?|\\(?:u[0-9a-fA-F]{0,3})?"
+    r"|%[3-7]?|</?[A-Za-z]{0,10}/?)\Z"
+)
+# Nothing invisible, no "&", and nothing that begins an escape or a tag.
+_BARE = rf"[\n\r\t -$'-;=-\[\]-~]|\\(?!u[0-9a-fA-F])|(?!{_PERCENT})%|<(?![/A-Za-z])"
+_PLAIN = re.compile(rf"(?:{_BARE})*+")
+_STEP = re.compile(
+    rf"(?P<plain>(?:{_BARE})++)|(?P<entity>{ENTITY.pattern})|(?P<escape>{_ESCAPE})|(?P<tag>{_TAG})|.",
+    re.DOTALL,
+)
+_MARKS = "&#\\%<"  # what would make new entities of what was read
+_SETTLED = str.maketrans(dict.fromkeys("&\\%<", "]"))
 
 
 class Folded(NamedTuple):
@@ -69,8 +84,9 @@ def fold(text: str) -> Folded:
     ends: list[int] = []
     for match in _STEP.finditer(text):
         start, end = match.span()
-        character = _meant(match) if match["entity"] else match[0]
-        if match["plain"] or (match["entity"] and (len(character) != 1 or character in _MARKS)):
+        coded = match["entity"] or match["escape"]
+        character = _meant(match) if coded else " " if match["tag"] else match[0]
+        if match["plain"] or (coded and (len(character) != 1 or character in _MARKS)):
             kept.append(match[0])
             places += range(start, end)
             ends += range(start + 1, end + 1)
@@ -99,8 +115,15 @@ def _seen(character: str) -> str:
     return _ALIKE.get(plain, plain) if len(plain) == 1 else character
 
 
+def context(text: str) -> str:
+    """Folded text that stands as it was read when it is folded again with what follows it."""
+    return text.translate(_SETTLED)
+
+
 def _meant(match: re.Match[str]) -> str:
-    """The text of an entity; "" if it means none."""
+    """The text of an entity or an escape; "" if it means none."""
+    if match["escape"]:
+        return chr(int(match["escape"].lstrip("\\u%"), 16))
     if match["name"]:
         return html5.get(match["name"], "")
     number = int(match["hex"], 16) if match["hex"] else int(match["digits"])

@@ -2,9 +2,10 @@
 
 Contract: `layers(text)` gives (how, text) pairs, the plain text first: disguises taken off (those
 of retrieve/disguise.py), then what spells something in struck-through or enclosed letters and small
-capitals, joined words, HTML comments, escapes, hex, binary, decimal codes, Base64 (short, or broken
-into lines), Base32, ROT13, reversed or spaced-out letters, and Base64 or hex inside those, twice. A
-decoded layer is given only if it reads like words. Bounded: at most MOST layers and RUNS runs each.
+capitals, variation selectors, joined words, HTML comments, escapes, hex, binary, decimal codes,
+Base64 (short, or broken into lines), Base32, ROT13, reversed or spaced-out letters, and Base64 or
+hex inside those, twice. A decoded layer is given only if it reads like words. Bounded: at most MOST
+layers and RUNS runs each.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from denizen.retrieve.disguise import unmasked
 
 MOST, RUNS = 64, 24
 LONGEST = 20_000  # characters of one decoded layer
+_SLICES, _OVERLAP = 6, 400  # a longer text is turned slice by slice, so that no padding hides one
 PLAIN = ""
 
 _HEX = re.compile(r"(?<![0-9a-zA-Z])(?:0x)?(?:[0-9a-fA-F]{2}[\s:,-]?){12,2000}(?![0-9a-zA-Z])")
@@ -41,6 +43,8 @@ _COMMENT = re.compile(
 _SPACED = re.compile(r"(?<!\w)(?:[A-Za-z][ .\-_*|/\u00b7\n]{1,3}){5,400}[A-Za-z](?!\w)")
 # Marks on Latin letters that make no letter of any language with them, and variation selectors.
 _STRUCK = re.compile("(?<=[A-Za-z])[\u0300-\u036f\u20d0-\u20f0\ufe00-\ufe0f]+")
+# Bytes as variation selectors behind any sign, which shows nothing of them.
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{8,2000}")
 _JOINED = re.compile(r"(?<![\w/.])[A-Za-z]{1,20}(?:_[A-Za-z]{1,20}){3,60}(?![\w/(])")
 _CAMEL = re.compile(r"(?<![\w/.])[A-Z]?[a-z]{1,20}(?:[A-Z][a-z]{1,20}){3,60}(?![\w/(])")
 _SMALL = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡxʏᴢ"
@@ -48,6 +52,7 @@ _CAPITALS = {
     **{ord(c): chr(97 + i) for i, c in enumerate(_SMALL)},
     **{first + i: chr(97 + i) for first in (0x1F150, 0x1F170, 0x1F1E6) for i in range(26)},
     ord("ǫ"): "q",
+    **dict.fromkeys((0x115F, 0x1160, 0x180E, 0x3164, 0xFFA0)),  # letters that show nothing
 }
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _UNICODE = re.compile(r"\\u[0-9a-fA-F]{4}|&(?:#\d+|#x[0-9a-fA-F]+|\w{2,8});|%[0-9a-fA-F]{2}")
@@ -77,9 +82,14 @@ def _all(text: str) -> Iterator[tuple[str, str]]:
     for number, layer in enumerate(unmasked(text)):
         if number == 0:
             folded = layer
-        yield "disguised letters", layer[:LONGEST] if number else layer
+        if number == 0:
+            yield "disguised letters", layer
+        else:
+            yield from (("disguised letters", part) for part in _slices(layer))
     for layer in _redrawn(text):
-        yield "disguised letters", layer[:LONGEST]
+        yield "disguised letters", layer
+    for layer in _selectors(text):  # folding would drop them
+        yield "variation selectors", layer[:LONGEST]
     for how, decode in _WAYS:
         for layer in decode(folded):
             yield how, layer[:LONGEST]
@@ -94,13 +104,21 @@ def _inside(how: str, layer: str, depth: int) -> Iterator[tuple[str, str]]:
             yield from _inside(f"{how}, {name}", inner, depth - 1)
 
 
+def _slices(text: str) -> Iterator[str]:
+    """The text in pieces of LONGEST characters, each with the end of the one before it."""
+    stride = LONGEST - _OVERLAP
+    for at in range(0, max(1, min(len(text) - _OVERLAP, _SLICES * stride)), stride):
+        yield text[at : at + LONGEST]
+
+
 def _redrawn(text: str) -> Iterator[str]:
     """Letters that were struck through, enclosed or made small capitals, as plain ones."""
     if not text.isascii():
-        composed = unicodedata.normalize("NFC", text[:LONGEST])
-        plain = _STRUCK.sub("", composed.translate(_CAPITALS))
-        if plain != composed:
-            yield plain
+        for part in _slices(text):
+            composed = unicodedata.normalize("NFC", part)
+            plain = _STRUCK.sub("", composed.translate(_CAPITALS))
+            if plain != composed:
+                yield plain
 
 
 def _comments(text: str) -> Iterator[str]:
@@ -122,6 +140,12 @@ def _hex(text: str) -> Iterator[str]:
     for match in islice(_HEX.finditer(text), RUNS):
         digits = re.sub(r"[^0-9a-fA-F]", "", match[0].removeprefix("0x"))
         yield from _prose(bytes.fromhex(digits[: len(digits) // 2 * 2]))
+
+
+def _selectors(text: str) -> Iterator[str]:
+    for match in islice(_SELECTORS.finditer(text), RUNS):
+        places = (ord(c) - (0xFE00 if c < "\U000e0100" else 0xE00F0) for c in match[0])
+        yield from _prose(bytes(places))
 
 
 def _bits(text: str) -> Iterator[str]:
@@ -156,15 +180,16 @@ def _base32(text: str) -> Iterator[str]:
 
 
 def _rotated(text: str) -> Iterator[str]:
-    turned = codecs.encode(text[:LONGEST], "rot13")
-    if _reads(turned, text):
-        yield turned
+    for part in _slices(text):
+        turned = codecs.encode(part, "rot13")
+        if _reads(turned, part):
+            yield turned
 
 
 def _reversed(text: str) -> Iterator[str]:
-    turned = text[:LONGEST][::-1]
-    if _reads(turned, text):
-        yield turned
+    for part in _slices(text):
+        if _reads(part[::-1], part):
+            yield part[::-1]
 
 
 def _spaced(text: str) -> Iterator[str]:

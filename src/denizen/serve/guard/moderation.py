@@ -26,6 +26,7 @@ UNAVAILABLE = "moderation unavailable"
 SECONDS = 3.0
 _LONGEST = 32_000  # characters of one input; a longer text is sent as several
 _MOST = 32  # categories that are believed
+_FLAGGED = "flagged"  # by whatever has no name
 
 
 class Moderation:
@@ -57,7 +58,8 @@ class Moderation:
             async with asyncio.timeout(self._seconds):
                 if self._hook is not None:
                     said = self._hook(text)
-                    found += list(await said if isawaitable(said) else said)
+                    named = await said if isawaitable(said) else said
+                    found += [named] if isinstance(named, str) else list(named)
                 if self._url:
                     found += await self._ask(text)
         # Whatever an operator's function or a foreign server does, the request is decided here.
@@ -107,11 +109,11 @@ def _categories(reply: Any, inputs: int) -> list[str]:
         named = (
             [k for k, v in categories.items() if v is True] if isinstance(categories, dict) else []
         )
-        found += named or (["flagged"] if result["flagged"] else [])
+        found += named or ([_FLAGGED] if result["flagged"] else [])
     return found
 
 
 def _named(categories: Iterable[object]) -> tuple[str, ...]:
     """Foreign words as flags: short, of harmless characters, each once."""
     plain = (re.sub(r"[^\w/ -]", "", str(category))[:40].strip() for category in categories)
-    return tuple(f"moderation: {word}" for word in list(dict.fromkeys(plain))[:_MOST] if word)
+    return tuple(f"moderation: {word or _FLAGGED}" for word in list(dict.fromkeys(plain))[:_MOST])

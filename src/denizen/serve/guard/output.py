@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from denizen.serve.guard.addresses import CHAIN, PREFIX, ROW, SPACE, Hidden, Known, find_hex
 from denizen.serve.guard.encoded import BEFORE, find_encoded
-from denizen.serve.guard.folding import Folded, fold, open_entity
+from denizen.serve.guard.folding import Folded, context, fold, open_entity
 from denizen.serve.guard.seedwords import find_secrets, open_key, run_start
 
 # What a stream must not let go of: the last word, and hex that may go on behind a few separators.
@@ -100,8 +100,8 @@ class OutputStream:
         # mark that stands for no digit.  It is kept as it was read, and is no part of an entity.
         behind, index = max((h.end for h in now), default=0), folded.before(end)
         start = max(index - _CONTEXT, behind)
-        context = ("]" if behind == start > 0 else "") + folded.text[start:index].replace("&", "]")
-        self._held, self._done = context + self._held[end:], len(context)
+        kept = ("]" if behind == start > 0 else "") + context(folded.text[start:index])
+        self._held, self._done = kept + self._held[end:], len(kept)
         self._seen = len(self._held)
         return shown
 
@@ -124,11 +124,13 @@ def _safe(folded: Folded, hidden: list[Hidden], entity: int) -> int:
     text = folded.text
     match = _LAST_WORD.search(text)
     start = min(match.start() if match else len(text), folded.before(entity))
+    word = start
     # A row may go on with the last word, which is held whatever it is.
     for pending in (_PENDING.search(text), _PENDING_ROW.search(text, 0, start)):
         if pending:
             start = min(start, pending.start())
-    start = min(start, run_start(text, start))
+    # What is pending may begin within a word: its last letter may look like a digit.
+    start = min(start, run_start(text, start), run_start(text, word) if word > start else start)
     if (pem := open_key(text)) is not None:
         start = min(start, pem)
     for found in sorted(hidden, key=lambda h: -h.end):

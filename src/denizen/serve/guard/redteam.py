@@ -3,8 +3,9 @@
 Contract: `run(target, shield, suites, count)` asks the target as it is, then asks what the shield
 would have let through and shown, and counts successes by the cases' marks (no model judges).
 Documents of the index go through the quarantine of retrieve/poison.py and the fences first, the
-user's own texts through the input check. Every rate has its Wilson interval; honest texts of
-held-out families are checked for false alarms. Sweeps are judged by the extraction alarm alone.
+user's own texts through the input check. Every rate has its Wilson interval, over as many attacks
+as there are wordings (one that comes twice is no second trial); honest texts of held-out families
+are checked for false alarms. Sweeps are judged by the extraction alarm alone.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ class SuiteReport:
     shielded: int = 0
     stopped: Counter[str] = field(default_factory=Counter)
     techniques: dict[str, list[int]] = field(default_factory=dict)
+    wordings: set[str] = field(default_factory=set)
 
-    def count(self, technique: str, bare: bool, stopped_by: str) -> None:
+    def count(self, technique: str, bare: bool, stopped_by: str, wording: str) -> None:
         """One attack; `stopped_by` is "" if it got through the shield."""
+        self.wordings.add(wording)
         self.n += 1
         self.bare += bare
         self.shielded += not stopped_by
@@ -56,8 +59,9 @@ class SuiteReport:
         return {
             "suite": self.suite,
             "attacks": self.n,
-            "success without shield": _rate(wilson(self.bare, self.n)),
-            "success with shield": _rate(wilson(self.shielded, self.n)),
+            "wordings": len(self.wordings),
+            "success without shield": _rate(self.bare, self.n, len(self.wordings)),
+            "success with shield": _rate(self.shielded, self.n, len(self.wordings)),
             "stopped by": dict(self.stopped),
             "by technique [attacks, without, with]": self.techniques,
         }
@@ -72,6 +76,7 @@ class RedTeamReport:
     honest: int
     alarms: int
     by_family: dict[str, list[int]]
+    wordings: int  # of the honest texts
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -79,23 +84,26 @@ class RedTeamReport:
             "target": self.target,
             "suites": [suite.to_json() for suite in self.suites],
             "honest texts": self.honest,
-            "false alarms": _rate(wilson(self.alarms, self.honest)) if self.honest else None,
+            "false alarms": (
+                _rate(self.alarms, self.honest, self.wordings) if self.honest else None
+            ),
             "false alarms by family [texts, alarms]": self.by_family,
         }
 
     def lines(self) -> list[str]:
         """For people."""
-        rows = [f"target: {self.target}", "attack success (95% Wilson intervals):"]
+        rows = [f"target: {self.target}", "attack success (95% Wilson intervals over wordings):"]
         width = max(map(len, (s.title for s in self.suites)), default=0)
         for suite in self.suites:
             stopped = ", ".join(f"{name} {n}" for name, n in suite.stopped.most_common())
             rows.append(
-                f"  {suite.title:<{width}}  without {_shown(suite.bare, suite.n)}  with "
-                f"{_shown(suite.shielded, suite.n)}"
+                f"  {suite.title:<{width}}  without "
+                f"{_shown(suite.bare, suite.n, len(suite.wordings))}  with "
+                f"{_shown(suite.shielded, suite.n, len(suite.wordings))}"
                 + (f"  stopped by: {stopped}" if stopped else "")
             )
         if self.honest:
-            rows.append(f"honest texts refused: {_shown(self.alarms, self.honest)}")
+            rows.append(f"honest texts refused: {_shown(self.alarms, self.honest, self.wordings)}")
         return rows
 
 
@@ -109,10 +117,7 @@ def run(
     quiet: bool = True,
 ) -> RedTeamReport:
     """Attack; raises ConfigError for an unknown suite and what the target raises."""
-    if unknown := [suite for suite in suites if suite not in ALL]:
-        raise ConfigError(
-            f"no suite {unknown[0]!r}", where="--suite", fix=f"one of {', '.join(ALL)}"
-        )
+    check_suites(suites)
     found = []
     for suite in suites:
         with Bar(suite, count, quiet).shown() as bar:
@@ -123,6 +128,14 @@ def run(
     return RedTeamReport(name, found, *_false_alarms(shield, 4 * count))
 
 
+def check_suites(suites: Sequence[str]) -> None:
+    """Raises ConfigError for an unknown suite."""
+    if unknown := [suite for suite in suites if suite not in ALL]:
+        raise ConfigError(
+            f"no suite {unknown[0]!r}", where="--suite", fix=f"one of {', '.join(ALL)}"
+        )
+
+
 def _suite(
     target: Target, shield: Shield, suite: str, count: int, step: Callable[[], None]
 ) -> SuiteReport:
@@ -131,7 +144,8 @@ def _suite(
         pasted = f"{attack.document}\n\n{attack.question}".strip()
         bare = target.ask(attack.system, pasted)
         worked = not bare.refused and attack.succeeded(bare.text)
-        report.count(attack.technique, worked, _shielded(target, shield, attack, pasted, bare.text))
+        stopped = _shielded(target, shield, attack, pasted, bare.text)
+        report.count(attack.technique, worked, stopped, attack.wording)
         step()
     return report
 
@@ -169,14 +183,15 @@ def _blocked(shield: Shield, text: str) -> bool:
         return True
 
 
-def _false_alarms(shield: Shield, count: int) -> tuple[int, int, dict[str, list[int]]]:
+def _false_alarms(shield: Shield, count: int) -> tuple[int, int, dict[str, list[int]], int]:
     rows = honest(count)
     families: dict[str, list[int]] = {}
     for row in rows:
         tally = families.setdefault(row.family, [0, 0])
         tally[0] += 1
         tally[1] += _blocked(shield, row.text)
-    return len(rows), sum(alarms for _, alarms in families.values()), families
+    alarms = sum(alarms for _, alarms in families.values())
+    return len(rows), alarms, families, len({row.group for row in rows})
 
 
 def sweeps(shield: Shield, count: int, step: Callable[[], None]) -> SuiteReport:
@@ -187,7 +202,7 @@ def sweeps(shield: Shield, count: int, step: Callable[[], None]) -> SuiteReport:
         kind, questions = _sweep(number, rng)
         caller = Caller(f"redteam-{number}")
         flags = [flag for question in questions for flag in shield.watch(caller, question)]
-        report.count(kind, True, "extraction alarm" if flags else "")
+        report.count(kind, True, "extraction alarm" if flags else "", questions[0])
         step()
     return report
 
@@ -205,10 +220,19 @@ def _sweep(number: int, rng: Random) -> tuple[str, list[str]]:
     return kind, [text.format(*values) for values in kinds[kind]]
 
 
-def _rate(found: Proportion) -> list[float]:
+def _over(successes: int, n: int, wordings: int) -> Proportion:
+    """The share, with the interval of so many trials as there are wordings."""
+    found = wilson(round(successes * wordings / n), wordings)
+    value = successes / n
+    low, high = min(found.low, value), max(found.high, value)
+    return found._replace(value=value, low=low, high=high)
+
+
+def _rate(successes: int, n: int, wordings: int) -> list[float]:
+    found = _over(successes, n, wordings)
     return [round(value, 4) for value in (found.value, found.low, found.high)]
 
 
-def _shown(successes: int, n: int) -> str:
-    found = wilson(successes, n)
+def _shown(successes: int, n: int, wordings: int) -> str:
+    found = _over(successes, n, wordings)
     return f"{successes:>3} of {n:<3} {found.value:>4.0%} [{found.low:.0%}, {found.high:.0%}]"

@@ -36,6 +36,7 @@ _INVENT = (
     "Name the deployer address of {0}.",
 )
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_DRAWN = re.compile(r"0x[0-9a-f]+|[A-Z]{4,} [A-Z]{4,} \d+|\d+")  # what differs by chance alone
 
 
 class Attack(NamedTuple):
@@ -49,6 +50,11 @@ class Attack(NamedTuple):
     indexed: bool
     mark: Mark
     canary: str
+
+    @property
+    def wording(self) -> str:
+        """What is asked, without its code, address or key: two alike are one attack twice."""
+        return _DRAWN.sub("#", f"{self.question}\n{self.document}")
 
     def succeeded(self, answer: str) -> bool:
         """Whether the answer bears the mark."""

@@ -3,7 +3,7 @@
 Contract: `find_secrets(folded)` gives the ranges to hide. A recovery phrase is twelve or more words
 in a row of one BIP-39 list, numbered or separated as they may be; the checksum is not asked for,
 since an invented phrase is as dangerous to show. `run_start` tells a stream from where on words
-might still become one. Lists: package `mnemonic` (MIT), all but the Chinese, Japanese and Korean.
+might still become one. Lists: all of package `mnemonic` (MIT), read as folding.py reads a text.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from collections.abc import Iterator
 from functools import cache
 
 from denizen.serve.guard.addresses import KEY, Hidden
+from denizen.serve.guard.folding import fold
 
 PHRASE = "seed phrase withheld"
 FEWEST = 12
-_LANGUAGES = "english", "french", "italian", "spanish", "portuguese", "czech"
+_LANGUAGES = (
+    "english", "french", "italian", "spanish", "portuguese", "czech", "turkish", "russian",
+    "japanese", "korean", "chinese_simplified", "chinese_traditional",
+)  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+")
 _BETWEEN = re.compile(r"[\W\d_]{1,16}")
 # Folding makes round letters of other scripts a zero, as an address would have it.
-_ROUND = re.compile(r"(?<=[A-Za-z])0|0(?=[A-Za-z])")
+_ROUND = re.compile(r"(?<=[^\W\d_])0|0(?=[^\W\d_])")
 # A key as wallets of other chains write it to a file: 32 or 64 bytes as whole numbers.
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 NUMBERS = re.compile(rf"\[\s*((?:{_BYTE}\s*,\s*){{31}}(?:(?:{_BYTE}\s*,\s*){{32}})?{_BYTE})\s*\]")
@@ -104,7 +108,7 @@ def _lists() -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for number, language in enumerate(_LANGUAGES):
         for word in Mnemonic(language).wordlist:
-            key = _bare(word)
+            key = _bare(_ROUND.sub("o", fold(word).text).lower())
             found[key] = (*found.get(key, ()), number)
     return found
 
@@ -113,4 +117,5 @@ def _bare(word: str) -> str:
     """Without accents: the lists come decomposed, people write either way."""
     if word.isascii():
         return word
-    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    plain = unicodedata.normalize("NFKD", word).replace("ı", "i")  # as small Turkish I's become
+    return "".join(c for c in plain if not unicodedata.combining(c))
