@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,10 @@ def test_bad_models_and_too_few_questions_are_one_line(tmp_path: Path) -> None:
     model = fit(*rows(200), embedder="e", rerank=False)
     for bad in ("{", "[]", json.dumps({"weights": {}})):
         (tmp_path / "answerability.json").write_text(bad)
+        with pytest.raises(ArtefactError, match="not an answerability model"):
+            load_answerability("e", False, tmp_path)
+    for broken in ({"means": {}}, {"scales": dict.fromkeys(FEATURES, 0.0)}, {"bias": math.nan}):
+        replace(model, **broken).save(tmp_path / "answerability.json")
         with pytest.raises(ArtefactError, match="not an answerability model"):
             load_answerability("e", False, tmp_path)
     replace(model, weights={"odd": 1.0}).save(tmp_path / "answerability.json")

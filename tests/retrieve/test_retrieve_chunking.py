@@ -60,6 +60,17 @@ def test_context_comes_first_and_once() -> None:
     assert motivation.text.count("Token Standard") == 1
 
 
+def test_a_heading_is_left_out_only_where_its_words_are_said() -> None:
+    long = " ".join(f"title{n}" for n in range(60))
+    for text, wanted in {
+        "# Restaking guide\n\n## Staking\n\nLocked.\n": "Restaking guide > Staking\nLocked.",
+        "# IMulticall_v4\n\n## multicall\n\nCalls.\n": "IMulticall_v4 > multicall\nCalls.",
+        "# Token Standard\n\n## Token standard\n\nCalls.\n": "Token Standard\nCalls.",
+        f"# {long}\n\n## Slashing\n\nHalf.\n": " Slashing Half.",  # cut off the first line
+    }.items():
+        assert chunked(text)[1][-1].text.endswith(wanted)
+
+
 def test_small_sections_share_a_chunk_and_headings_go_with_their_text() -> None:
     text = "# T\n\n" + "".join(f"## S{n}\n\nShort text {n}.\n\n" for n in range(30))
     _, chunks = chunked(text)

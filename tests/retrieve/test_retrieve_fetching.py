@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def page(request: httpx.Request) -> httpx.Response:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.5", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1",
-     "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "224.0.0.1"],
+     "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b:1::a00:1", "fec0::1", "64:ff9b::a00:1", "2002:7f00:1::", "224.0.0.1"],
 )  # fmt: skip
 def test_private_addresses_are_refused(tmp_path: Path, address: str) -> None:
     asked: list[str] = []
@@ -107,11 +108,53 @@ def test_what_does_not_fit_is_a_reason(tmp_path: Path) -> None:
     assert isinstance(answers(200), Raw)
 
 
+def test_a_server_says_charset_and_packing(tmp_path: Path) -> None:
+    def fetched(body: bytes, **headers: str) -> Raw | Unread:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        source = urls(tmp_path, lambda _: httpx.Response(200, stream=_Body(body), headers=names))
+        return source.fetch("https://docs.example/p")
+
+    page = "<p>\u041a\u0443\u0440\u0441".encode("cp1251")
+    found = fetched(page, content_type="text/html; charset=windows-1251")
+    assert isinstance(found, Raw) and found.charset == "windows-1251"
+    index = Index.open(tmp_path / "index", WordEncoder(), create=True)
+    assert ingest(index, [Given((found,))]).added == ["web/https://docs.example/p"]
+    document = index.store.document("web/https://docs.example/p")
+    assert document is not None and document.text == "\u041a\u0443\u0440\u0441"
+    found = fetched(b"\x8b\x00\x80", content_type="text/html", content_encoding="br")
+    assert isinstance(found, Unread) and "packed in a way that was not asked for" in found.reason
+
+
+class _Body(httpx.SyncByteStream):
+    """Bytes as they are on the wire."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+
+
+@dataclass
+class Given:
+    """A source of what it is given."""
+
+    found: tuple[Raw | Unread, ...]
+    collection: str = "web"
+
+    def read(self) -> Iterator[Raw | Unread]:
+        return iter(self.found)
+
+
 def test_a_list_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "urls.txt"
-    path.write_text("# docs\nhttps://a.example/\n\nhttps://a.example/\n http://b.example/x\n")
+    path.write_text("\ufeff# docs\nhttps://a.example/\n\nhttps://a.example/\n http://b.example/x\n")
     assert read_list(path) == ["https://a.example/", "http://b.example/x"]
-    for text, why in {"ftp://x": "not an http or https address", "# none": "no addresses"}.items():
+    for text, why in {
+        "ftp://x": "not an http or https address",
+        "http://[x": "not an http or https address",
+        "# none": "no addresses",
+    }.items():
         path.write_text(text)
         with pytest.raises(DataError, match=why):
             read_list(path)

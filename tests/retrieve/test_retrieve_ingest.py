@@ -20,6 +20,7 @@ from tests.retrieve.retrieve_sample import (
 
 from denizen.project.errors import ArtefactError, DataError, WorkspaceError
 from denizen.retrieve import Folder, Index, Raw, Settings, Stated, Unread, ingest, search
+from denizen.retrieve.licence import folder_licence, stated_licence
 
 
 def test_poisoned_documents_are_held_listed_and_let_through_by_name(tmp_path: Path) -> None:
@@ -175,6 +176,78 @@ def test_licence_and_dates_from_the_best_source(tmp_path: Path) -> None:
     (folder / "sources.yaml").write_text("- {path: a, license: MIT}\n")
     with pytest.raises(DataError, match="unknown key 'license'"):
         ingest(index, [Folder(folder, "docs")])
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ["lastmod: 2024-01-05T12:00:00Z", "date: 2024/01/05", "updated: 2024-01-05 12:00:00 +0000"],
+)
+def test_a_day_with_its_time_is_a_day(tmp_path: Path, stated: str) -> None:
+    index = Index.open(tmp_path / "index", WordEncoder(), create=True)
+    page = '<meta property="article:modified_time" content="2024-01-05T12:00:00+00:00"><p>Text.'
+    folder = write(tmp_path / "docs", a_md=f"---\n{stated}\n---\n\nText.\n", b_html=page)
+    ingest(index, [Folder(folder, "docs")])
+    for key in index.store.known():
+        document = index.store.document(key)
+        assert document is not None and document.as_of == "2024-01-05"
+
+
+def test_a_code_sample_says_nothing_of_the_licence(tmp_path: Path) -> None:
+    sample = "```solidity\n// SPDX-License-Identifier: GPL-3.0\ncontract A {}\n```\n"
+    folder = write(
+        tmp_path / "docs",
+        eip_md=EIP + sample,
+        guide_md=GUIDE + sample + "\nBegin with `SPDX-License-Identifier: MIT`.\n",
+        own_md="<!-- SPDX-License-Identifier: MIT OR Apache-2.0 -->\n" + GUIDE + sample,
+        code_sol="// SPDX-License-Identifier: BUSL-1.1\n/// @title A\ncontract A {}\n",
+    )
+    index = Index.open(tmp_path / "index", WordEncoder(), create=True)
+    ingest(index, [Folder(folder, "docs")])
+    found = {key: index.store.document(key) for key in index.store.known()}
+    assert {key: document.licence for key, document in found.items() if document} == {
+        "docs/eip.md": "CC0-1.0",
+        "docs/guide.md": "unknown",
+        "docs/own.md": "MIT OR Apache-2.0",
+        "docs/code.sol": "BUSL-1.1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        ("GNU GENERAL PUBLIC LICENSE\n  Version 2, June 1991\n\nOr use the GNU Lesser General"
+         " Public License instead of this License.", "GPL-2.0"),
+        ("GNU LESSER GENERAL PUBLIC LICENSE\n   Version 2.1, February 1999", "LGPL-2.1"),
+        ("GNU LESSER GENERAL PUBLIC LICENSE\n   Version 3\n\nGNU General Public License,"
+         " version 3", "LGPL-3.0"),
+        ("GNU GENERAL PUBLIC LICENSE\nVersion 3\n13. GNU Affero General Public License", "GPL-3.0"),
+        ("Permission is hereby granted, free of charge, to any person obtaining\na copy", "MIT"),
+        ("All rights reserved.", "unknown"),
+    ],
+)  # fmt: skip
+def test_a_licence_file_is_the_licence_it_begins_with(
+    tmp_path: Path, text: str, licence: str
+) -> None:
+    (tmp_path / "LICENSE").write_text(text)
+    assert folder_licence(tmp_path, tmp_path) == licence
+
+
+def test_a_creative_commons_address_keeps_its_conditions() -> None:
+    for address, licence in {
+        "https://creativecommons.org/licenses/by-nc-sa/4.0/": "CC-BY-NC-SA-4.0",
+        "http://creativecommons.org/licenses/by/3.0/us/": "CC-BY-3.0",
+        "https://creativecommons.org/publicdomain/zero/1.0/": "CC0-1.0",
+    }.items():
+        assert stated_licence({"license": address}, "") == licence
+
+
+def test_a_page_that_only_sends_on_is_a_moved_stub(tmp_path: Path) -> None:
+    stub = "<title>Old</title><meta http-equiv='Refresh' content='0; URL=/new/'><p>Redirecting."
+    page = "<title>Feed</title><meta http-equiv=refresh content='300'><p>Prices of today."
+    folder = write(tmp_path / "docs", old_html=stub, feed_html=page)
+    index = Index.open(tmp_path / "index", WordEncoder(), create=True)
+    report = ingest(index, [Folder(folder, "docs")])
+    assert report.moved == ["docs/old.html"] and report.added == ["docs/feed.html"]
 
 
 def test_links_out_of_the_folder_and_hidden_files_are_not_read(tmp_path: Path) -> None:

@@ -173,6 +173,9 @@ def test_terms() -> None:
     )
     assert terms("0xDEADbeef") == ["0xdeadbeef"] and terms("What is the") == []
     assert "v3" in terms("Uniswap v3") and stems("swaps swapping") == ["swap", "swap"]
+    # An accent may be a character of its own (PDF, macOS), and is no seam of a word.
+    assert terms("Ko\u0308nigsberg cafe\u0301") == terms("K\u00f6nigsberg caf\u00e9")
+    assert terms("K\u00f6nigsberg") == ["k\u00f6nigsberg"]
     assert identifiers("Is GMX like ERC-20 or a swap?") == ["20", "erc", "erc20", "gmx"]
 
 

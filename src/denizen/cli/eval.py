@@ -65,7 +65,7 @@ def eval(  # the verb's name
     if emit_to is not None:
         _emit(emit_to, config, json)
     elif retrieval is not None:
-        _retrieval(retrieval, index, workspace, json)
+        _retrieval(retrieval, index, workspace, config, json)
     elif harness is not None:
         _harness(harness, env, tasks, task_folder, limit, gguf, workspace, config, json)
     elif suite or sets or audit or dmind:
@@ -97,9 +97,11 @@ def _emit(folder: Path, config: Path | None, json: bool) -> None:
     emit({"folder": str(folder), "tasks": names}, json, "\n".join(names))
 
 
-def _retrieval(questions: Path, index: Path | None, workspace: Path | None, json: bool) -> None:
+def _retrieval(
+    questions: Path, index: Path | None, workspace: Path | None, config: Path | None, json: bool
+) -> None:
     from denizen.evaluate.suites.retrieval import read_questions
-    from denizen.improve.retrieving import RETRIEVERS, examine_retrieval
+    from denizen.improve.retrieving import RETRIEVERS, examine_retrieval, missing_ids
     from denizen.project import Bar, DataError
     from denizen.retrieve import open_index
 
@@ -108,8 +110,13 @@ def _retrieval(questions: Path, index: Path | None, workspace: Path | None, json
         raise DataError(
             "no question has a relevant passage", where=str(questions), fix="name relevant ids"
         )
-    opened = open_index(index or workspace_of(workspace).path("index"))
+    # As `ingest docs` and `serve` have it, unless a folder is named.
+    serve = config_of(config).serve
+    own = Path(serve.index) if serve.index else workspace_of(workspace).path("index")
+    opened = open_index(index or own, postgres="" if index else serve.postgres)
     try:
+        if missing := missing_ids(asked, opened):
+            say(f"relevant ids not in this index: {len(missing)}, the first {missing[0][:80]!r}")
         with Bar("retrieval", len(asked) * len(RETRIEVERS), json).shown() as bar:
             found = examine_retrieval(asked, opened, on_done=bar.advance)
     finally:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from denizen.retrieve import Index, IngestReport, Raw, Source, Stated, Unread
 
 FORMATS = ".md .mdx .adoc .html .pdf .sol"
+PLACE = "place of "  # setting that keeps where a collection came from
 SHOWN = 12  # documents listed under one heading; --json has them all
 
 
@@ -75,6 +76,7 @@ def docs(
     settings = config_of(config)
     stated = _stated(licence, as_of, expires)
     sources = [_source(path, collection, stated, allow_private) for path in paths]
+    named = list(zip(sources, paths, strict=True))
     _named_apart(sources, paths)
     folder = index or (
         Path(settings.serve.index)
@@ -88,13 +90,16 @@ def docs(
         say=(lambda _: None) if json else say,
     )
     try:
+        places = {PLACE + source.collection: _resolved(path) for source, path in named}
+        if not collection:
+            _same_places(opened, places)
         with Bar("ingest docs", 1.0, json).shown() as bar:
-            report = _ingested(opened, sources, release or (), bar)
+            report = _ingested(opened, sources, release or (), places, bar)
         _some_came(report)
         value = {**report.to_json(), **_holdings(opened), "index": opened.store.where}
     finally:
         opened.close()
-    emit(value, json, "\n".join(lines(value, paths)))
+    emit(value, json, "\n".join(lines(value)))
 
 
 def _stated(licence: str, as_of: str, expires: str) -> Stated:
@@ -125,7 +130,9 @@ def _source(path: str, collection: str, stated: Stated, allow_private: bool) -> 
     if place.is_dir() and not os.access(place, os.R_OK | os.X_OK):
         raise DataError("cannot read the folder", where=str(place), fix="check its permissions")
     # "." and ".." have no name of their own.
-    name = collection or (place if place.name not in ("", "..") else place.resolve()).stem
+    own = place if place.name not in ("", "..") else place.resolve()
+    # A folder's name is whole: v3.1 is not v3.
+    name = collection or (own.name if place.is_dir() else own.stem)
     source = source_of(place, name, stated, allow_private=allow_private)
     if place.is_dir() and next(iter(source.read()), None) is None:
         raise DataError(
@@ -146,8 +153,31 @@ def _named_apart(sources: Sequence[Source], paths: Sequence[str]) -> None:
         )
 
 
+def _same_places(index: Index, places: Mapping[str, str]) -> None:
+    """Another place of the same name would replace all that came from the first."""
+    before = index.store.settings()
+    for key, place in places.items():
+        known = before.get(key, place)
+        # What is gone from its place was moved: then this is where it is now.
+        if known != place and Path(known).exists():
+            raise DataError(
+                f"in this index {shown(key.removeprefix(PLACE))!r} is {shown(known)}",
+                where=shown(place),
+                fix="name this one with --collection NAME (the same name replaces the other)",
+            )
+
+
+def _resolved(path: str) -> str:
+    whole = os.fsencode(Path(path).expanduser().resolve())
+    return whole.decode("utf-8", "replace")
+
+
 def _ingested(
-    index: Index, sources: Sequence[Source], release: Sequence[str], bar: Bar
+    index: Index,
+    sources: Sequence[Source],
+    release: Sequence[str],
+    places: Mapping[str, str],
+    bar: Bar,
 ) -> IngestReport:
     """One ingest under a bar: documents as they are read, then the share of chunks embedded."""
     from denizen.retrieve import ingest
@@ -161,13 +191,13 @@ def _ingested(
     def embedded(done: int, total: int) -> None:
         bar.update(done / total, f"{done} of {total} chunks embedded")
 
-    return ingest(index, watched, allow=release, progress=embedded)
+    return ingest(index, watched, allow=release, progress=embedded, settings=places)
 
 
 def _some_came(report: IngestReport) -> None:
     """A run in which nothing at all could be read is an error, not a report."""
     came = report.added or report.changed or report.unchanged or report.moved or report.empty
-    if report.failed and not came and not report.quarantined:
+    if report.failed and not (came or report.removed or report.quarantined):
         name, reason = next(iter(report.failed.items()))
         raise DataError(
             f"none of {len(report.failed)} documents could be read: {shown(reason)}",
@@ -191,7 +221,7 @@ def _holdings(index: Index) -> dict[str, Any]:
     }
 
 
-def lines(value: dict[str, Any], paths: Sequence[str] = ()) -> list[str]:
+def lines(value: dict[str, Any]) -> list[str]:
     """The report for a reader."""
     from denizen.retrieve.documents import UNKNOWN_LICENCE
 
@@ -210,12 +240,13 @@ def lines(value: dict[str, Any], paths: Sequence[str] = ()) -> list[str]:
     held = {key: "; ".join(reasons) for key, reasons in value["held"].items()}
     made += _listed("quarantined (not in the index)", held)
     if held:
-        where = " ".join(map(shown, paths)) or "PATH"
+        # With its own options: without --licence, say, all would lose theirs.
         first = shown(next(iter(held)))
-        made.append(
-            f"  after reading one: denizen ingest docs {where} --release-quarantined {first}"
-        )
-    made += _listed("failed (kept as they were)", value["failed"])
+        made.append(f"  after reading one: the same command with --release-quarantined {first}")
+    gone = {key: why for key, why in value["failed"].items() if key in value["removed"]}
+    kept = {key: why for key, why in value["failed"].items() if key not in gone}
+    made += _listed("gone (removed from the index)", gone)
+    made += _listed("failed (what the index held of them is kept)", kept)
     return made
 
 

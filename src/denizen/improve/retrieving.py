@@ -18,6 +18,7 @@ from denizen.evaluate.suites.retrieval import (
     score_retrieval,
     summarise,
 )
+from denizen.project.errors import DataError
 from denizen.retrieve import Index, Settings, search
 
 if TYPE_CHECKING:
@@ -74,10 +75,29 @@ def examine_retrieval(
     ]
 
 
+def missing_ids(questions: Sequence[RetrievalQuestion], index: Index) -> list[str]:
+    """Relevant ids that the index does not hold, and no search can find; DataError if it has none.
+
+    Chunks are numbered anew whenever a document changes: such questions then ask for others.
+    """
+    documents, chunks = index.store.known(), index.snapshot().rows
+    named = [(key, q.by_document) for q in questions for key in q.relevant]
+    missing = [key for key, whole in named if key not in (documents if whole else chunks)]
+    if named and len(missing) == len(named):
+        raise DataError(
+            f"none of the {len(named)} relevant ids is in the index, say {missing[0][:80]!r}",
+            where=index.store.where,
+            fix="name documents as collection/path, chunks as collection/path#number",
+        )
+    return list(dict.fromkeys(missing))
+
+
 def _searcher(index: Index, settings: Settings, on_done: Callable[[int], None]) -> Any:
     def run(question: str, k: int) -> list[tuple[str, float]]:
-        hits = search(index, question, settings).hits
+        found = search(index, question, settings)
         on_done(1)
-        return [(hit.key, hit.score) for hit in hits[:k]]
+        # A fused score knows ranks only: whether the sources answer, the confidence says.
+        sure = found.confidence
+        return [(hit.key, hit.score if sure is None else sure) for hit in found.hits[:k]]
 
     return run

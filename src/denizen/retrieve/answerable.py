@@ -118,7 +118,12 @@ def load_answerability(embedder: str, rerank: bool, own: Path) -> Answerability 
             made = Answerability(**json.loads(path.read_text("utf-8")))
             if set(made.weights) - set(FEATURES) or not 0 <= made.threshold <= 1:
                 raise ValueError("unknown features or threshold")
-        except (ValueError, TypeError, OSError) as error:
+            tables = (made.weights, made.means, made.scales)
+            numbers = [made.bias, *(value for table in tables for value in table.values())]
+            made.confidence(dict.fromkeys(FEATURES, 0.5))  # every weight has its mean and scale
+            if not all(map(math.isfinite, numbers)):
+                raise ValueError("weights that are no numbers")
+        except (ArithmeticError, LookupError, ValueError, TypeError, OSError) as error:
             raise ArtefactError(
                 f"not an answerability model: {error}", where=str(path), fix="delete the file"
             ) from error

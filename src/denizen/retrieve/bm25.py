@@ -23,7 +23,7 @@ from denizen.retrieve.terms import terms
 # One field, title and headings with the text: on calibration questions two fields ranked worse
 # (nDCG@10 .64 to .73 with a weight of .3 to 2 on the first, not .76).
 FIELD = "text"
-LEXICON = 2  # raised with the schema or the terms: what an earlier version made is not opened
+LEXICON = 3  # raised with the schema or the terms: what an earlier version made is not opened
 _LONGEST_QUERY = 64  # terms; a longer question is searched by its rarest
 _FULL = 2.2  # k1 + 1: what a term that fills a passage scores, in idf
 _HEAP = 64_000_000
@@ -128,7 +128,12 @@ def _schema() -> Any:
 
 
 def sweep(folder: Path, keep: str) -> None:
-    """Remove derived indices of other generations; those in use stay readable until closed."""
+    """Remove derived indices of other generations, and what a kill left half-made.
+
+    Those in use stay readable until closed.
+    """
+    for part in (*folder.glob(".bm25-*.part"), *folder.glob(".hnsw-*.part")):
+        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
     for old in (*folder.glob("bm25-*"), *folder.glob("hnsw-*")):
         if keep not in old.name or (old.match("bm25-*") and f"-{LEXICON}-" not in old.name):
             shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)

@@ -9,10 +9,12 @@ a reader or model is shown around it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from denizen.retrieve.comments import blanked, comment_spans
 from denizen.retrieve.documents import Block, BlockKind, Chunk, Document
 from denizen.retrieve.plain import plain
 from denizen.retrieve.sentences import Span, lines, sentences, trimmed, words
@@ -22,7 +24,7 @@ LEAST = 64  # tokens from which a chunk is closed at a heading
 CONTEXT = 36  # tokens of title and headings
 PARENT = 384
 # Raised whenever the same document would give other chunks: documents are then chunked anew.
-CHUNKER = 1
+CHUNKER = 2
 
 Count = Callable[[Sequence[str]], list[int]]
 
@@ -41,7 +43,10 @@ class _Unit:
 
 def chunks_of(document: Document, blocks: Sequence[Block], count: Count) -> list[Chunk]:
     """Every chunk of a document; `count` gives the tokens of each of some texts."""
-    units = _fitted(document, _measured(document, blocks, count), count)
+    # Cut where no comment is: half of one would be words.
+    text = blanked(document.text, comment_spans(document.text, document.kind))
+    form = document.kind
+    units = _fitted(text, form, _measured(text, form, blocks, count), count)
     groups = list(_groups(units, _Prefixes(document.title, count)))
     parents = _parents(groups)
     prefixes = _Prefixes(document.title, count)
@@ -50,7 +55,7 @@ def chunks_of(document: Document, blocks: Sequence[Block], count: Count) -> list
         headings = _common(group)
         prefix = prefixes.text(headings)
         # A heading that stands in the first line is not said again.
-        said = [u.kind == "heading" and headings[: len(u.headings)] == u.headings for u in group]
+        said = [_is_said(unit, headings, prefix) for unit in group]
         bodies = [u.words for u, known in zip(group, said, strict=True) if not known]
         body = " ".join(bodies) or group[-1].words
         kinds: list[BlockKind] = [u.kind for u in group if u.kind != "heading"]
@@ -86,7 +91,7 @@ class _Prefixes:
     def _made(self, headings: tuple[str, ...]) -> tuple[str, int]:
         if headings not in self._known:
             # A document's first heading is often its title again.
-            path = [h for h in headings if _letters(h) not in _letters(self._title)]
+            path = [h for h in headings if not _repeats(h, self._title)]
             text = " > ".join(filter(None, [self._title, *path]))
             tokens = self._count([text])[0] if text else 0
             while tokens > CONTEXT and " " in text:
@@ -96,17 +101,16 @@ class _Prefixes:
         return self._known[headings]
 
 
-def _measured(document: Document, blocks: Sequence[Block], count: Count) -> list[_Unit]:
+def _measured(text: str, form: str, blocks: Sequence[Block], count: Count) -> list[_Unit]:
     found: list[tuple[int, int, Block, str]] = []
     for block in blocks:
-        for start, end in _pieces(document.text, block):
-            text = plain(document.text[start:end], block.kind, document.kind)
-            if text:
-                found.append((start, end, block, text))
-    tokens = count([text for *_, text in found]) if found else []
+        for start, end in _pieces(text, block):
+            if said := plain(text[start:end], block.kind, form):
+                found.append((start, end, block, said))
+    tokens = count([said for *_, said in found]) if found else []
     return [
-        _Unit(start, end, block.kind, block.headings, text, n)
-        for (start, end, block, text), n in zip(found, tokens, strict=True)
+        _Unit(start, end, block.kind, block.headings, said, n)
+        for (start, end, block, said), n in zip(found, tokens, strict=True)
     ]
 
 
@@ -119,27 +123,25 @@ def _pieces(text: str, block: Block) -> Iterator[Span]:
         yield from lines(text, block.start, block.end)
 
 
-def _fitted(document: Document, units: Sequence[_Unit], count: Count) -> Iterator[_Unit]:
+def _fitted(text: str, form: str, units: Sequence[_Unit], count: Count) -> Iterator[_Unit]:
     """Units that fit; one that does not is cut between words, or within a word as a last resort."""
     room = BUDGET - CONTEXT
     for unit in units:
         if unit.tokens <= room:
             yield unit
             continue
-        form = document.kind
         spans: list[Span] = []
-        for start, end in words(document.text, unit.start, unit.end):
+        for start, end in words(text, unit.start, unit.end):
             # No word piece is shorter than a character: so many characters always fit.
             step = min(room, end - start)
             spans += [(at, min(end, at + step)) for at in range(start, end, step)]
-        costs = count([document.text[a:b] for a, b in spans])
+        costs = count([text[a:b] for a, b in spans])
         at, spent = 0, 0
         for i in range(len(spans) + 1):
             if i == len(spans) or (spent + costs[i] > room and i > at):
                 start, end = spans[at][0], spans[i - 1][1]
-                text = plain(document.text[start:end], unit.kind, form)
-                if text:
-                    yield _Unit(start, end, unit.kind, unit.headings, text, sum(costs[at:i]))
+                if said := plain(text[start:end], unit.kind, form):
+                    yield _Unit(start, end, unit.kind, unit.headings, said, sum(costs[at:i]))
                 at, spent = i, 0
             if i < len(spans):
                 spent += costs[i]
@@ -170,6 +172,19 @@ def _groups(units: Iterator[_Unit], prefixes: _Prefixes) -> Iterator[list[_Unit]
         spent += unit.tokens
     if group:
         yield group
+
+
+def _is_said(unit: _Unit, headings: tuple[str, ...], prefix: str) -> bool:
+    """Whether a unit is a heading that the first line holds whole (a long one is cut)."""
+    if unit.kind != "heading" or headings[: len(unit.headings)] != unit.headings:
+        return False
+    return not unit.headings or _repeats(unit.headings[-1], prefix)
+
+
+def _repeats(heading: str, line: str) -> bool:
+    """Whether a line says a heading, word by word: "Restaking" does not say "Staking"."""
+    inside = set(re.findall(r"\w+", heading.casefold())) <= set(re.findall(r"\w+", line.casefold()))
+    return inside and _letters(heading) in _letters(line)
 
 
 def _letters(text: str) -> str:

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _AGENT = "denizen-ingest"
 _REDIRECTS = 5
 _GONE = (404, 410)
+# Not global, though ipaddress (3.11) says so: IPv4 dressed as IPv6, local NAT64, site-local.
+_INSIDE = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b:1::/48", "fec0::/10")))
+_ENCODINGS = ("gzip", "deflate")  # every httpx unpacks these; others stay packed, or burst
 Resolve = Callable[[str, int], list[str]]
 
 
@@ -133,6 +136,7 @@ class UrlList:
                 "Host": parts.netloc,
                 "User-Agent": _AGENT,
                 "Accept": "text/html,text/markdown,text/plain,application/pdf",
+                "Accept-Encoding": ", ".join(_ENCODINGS),
             },
             # The certificate is checked against the name, not the address we connect to.
             "extensions": {"sni_hostname": parts.hostname},
@@ -143,6 +147,9 @@ class UrlList:
         if form is None:
             kind = answer.headers.get("content-type", "no type")
             raise _Refused(f"no document format ({kind[:60]})")
+        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in (*_ENCODINGS, "identity", ""):
+            raise _Refused(f"packed in a way that was not asked for ({encoding[:40]})")
         pieces, size = [], 0
         for piece in answer.iter_bytes():
             size += len(piece)
@@ -152,7 +159,8 @@ class UrlList:
                 raise _Refused(f"not done within {self.limits.seconds:.0f} s")
             pieces.append(piece)
         fallback = Stated(as_of=_day(answer.headers.get("last-modified", "")))
-        return Raw(url, b"".join(pieces), form, url, self.stated, fallback)
+        charset = answer.charset_encoding or ""
+        return Raw(url, b"".join(pieces), form, url, self.stated, fallback, charset)
 
 
 @contextmanager
@@ -176,13 +184,13 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             ip = inner
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in net for net in _INSIDE)
 
 
 def read_list(path: Path) -> list[str]:
     """Addresses of a file, one a line, `#` for comments; raises DataError naming the line."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot read the list of addresses: {error}", where=str(path), fix="give a text file"
@@ -192,13 +200,15 @@ def read_list(path: Path) -> list[str]:
         address = line.strip()
         if not address or address.startswith("#"):
             continue
-        if urlsplit(address).scheme not in ("http", "https"):
-            raise DataError(
-                f"not an http or https address: {address[:80]!r}",
-                where=f"{path}:{number}",
-                fix="write one address a line",
-            )
-        found[address] = None
+        with suppress(ValueError):  # "http://[x"
+            if urlsplit(address).scheme in ("http", "https"):
+                found[address] = None
+                continue
+        raise DataError(
+            f"not an http or https address: {address[:80]!r}",
+            where=f"{path}:{number}",
+            fix="write one address a line",
+        )
     if not found:
         raise DataError("no addresses", where=str(path), fix="write one a line")
     return list(found)
@@ -213,7 +223,8 @@ def source_of(
     allow_private: bool = False,
 ) -> Source:
     """A folder or document as a Folder, any other file as a list of addresses."""
-    name, facts = collection or path.stem or "docs", stated or Stated()
+    own = path.name if path.is_dir() else path.stem
+    name, facts = collection or own or "docs", stated or Stated()
     if path.is_dir() or form_of(path.name) is not None or not path.exists():
         return Folder(path, name, facts)
     return UrlList(path, name, facts, limits or Limits(), allow_private)

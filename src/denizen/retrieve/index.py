@@ -7,19 +7,20 @@ whatever is missing of a snapshot is made from the store. Safe to share between 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
-from denizen.project.errors import ArtefactError
+from denizen.project.errors import ArtefactError, DataError
 from denizen.retrieve.answerable import Answerability, load_answerability
 from denizen.retrieve.bm25 import LEXICON, Lexical, sweep
 from denizen.retrieve.dense import EXACT_UP_TO, Approximate, Exact
 from denizen.retrieve.encoder import Encoder, load_encoder
 from denizen.retrieve.sqlite_store import SQLiteStore
-from denizen.retrieve.store import Store, ordered
+from denizen.retrieve.store import Stale, Store, ordered
 
 if TYPE_CHECKING:
     from denizen.models.embedder import Vectors
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DenseMode = Literal["auto", "exact", "hnsw"]
 DATABASE = "documents.sqlite"
 VECTORS = "vectors.sqlite"
+TRIES = 5  # times an ingest may replace the index under a reader
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Index:
         self.folder, self.store, self.encoder, self.dense = folder, store, encoder, dense
         self._snapshot: Snapshot | None = None
         self._lock = Lock()
-        self._check_embedder()
+        self.check_embedder()
 
     @classmethod
     def open(
@@ -69,7 +71,8 @@ class Index:
         store = store or SQLiteStore(folder / DATABASE, create=create)
         return cls(folder, store, encoder, dense)
 
-    def _check_embedder(self) -> None:
+    def check_embedder(self) -> None:
+        """Raise ArtefactError for vectors of another embedder."""
         built = self.store.settings().get("embedder", self.encoder.id)
         if built != self.encoder.id:
             raise ArtefactError(
@@ -81,11 +84,39 @@ class Index:
 
     def snapshot(self) -> Snapshot:
         """What belongs to the store's present generation, opened once."""
-        generation = self.store.settings().get("generation", "")
-        with self._lock:
-            if self._snapshot is None or self._snapshot.generation != generation:
-                self._snapshot = self._opened(generation)
-            return self._snapshot
+        for _ in range(TRIES):
+            with self._lock, suppress(Stale):
+                generation = self._generation()
+                if self._snapshot is None or self._snapshot.generation != generation:
+                    with self._building():
+                        self._snapshot = self._opened(generation)
+                return self._snapshot
+        raise self.changing()
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Raise Stale when the store no longer holds what the snapshot was opened on."""
+        if self._generation() != snapshot.generation:
+            raise Stale
+
+    def changing(self) -> DataError:
+        """The refusal of an index that is replaced faster than it can be opened."""
+        fix = "search again when ingest is done"
+        return DataError("the index keeps changing", where=self.store.where, fix=fix)
+
+    def _generation(self) -> str:
+        return self.store.settings().get("generation", "")
+
+    @contextmanager
+    def _building(self) -> Iterator[None]:
+        """One process at a time makes or removes derived indices in this folder."""
+        import fcntl
+
+        with ExitStack() as stack:
+            with suppress(OSError):  # a folder that cannot be written has nothing to guard
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context((self.folder / "derived.lock").open("a"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _opened(self, generation: str) -> Snapshot:
         if not generation:
@@ -94,8 +125,12 @@ class Index:
                 where=self.store.where,
                 fix="run `denizen ingest docs` first",
             )
+        self.check_embedder()
         folder = self.folder / f"bm25-{LEXICON}-{generation[:16]}"
         chunks = list(self.store.rows())
+        vectors = None if self.store.searches else self.store.vectors()
+        if self._generation() != generation:  # read of two states
+            raise Stale
         # Built only where it is not there or not whole: a snapshot of thousands opens at once.
         lexical = Lexical(folder) if folder.exists() else Lexical.build(chunks, folder)
         keys = tuple(chunk.key for chunk in chunks)
@@ -107,19 +142,20 @@ class Index:
             for rerank in (False, True)
         }
         rows = {key: row for row, key in enumerate(keys)}
-        dense = self._dense(generation, len(keys))
+        dense = self._dense(generation, len(keys), vectors)
         documents: dict[str, tuple[int, int]] = {}
         for row, chunk in enumerate(chunks):
             documents[chunk.document] = (documents.get(chunk.document, (row, row))[0], row + 1)
         return Snapshot(generation, keys, rows, documents, lexical, dense, calibrations)
 
-    def _dense(self, generation: str, size: int) -> Exact | Approximate | None:
-        if self.store.searches:
+    def _dense(
+        self, generation: str, size: int, vectors: Vectors | None
+    ) -> Exact | Approximate | None:
+        if vectors is None:
             if self._is_approximate(size):
                 build: Any = getattr(self.store, "build_hnsw", lambda: None)
                 build()
             return None
-        vectors: Vectors = self.store.vectors()
         if self._is_approximate(size):
             return Approximate(vectors, self.folder / f"hnsw-{generation[:16]}.usearch")
         return Exact(vectors)

@@ -9,7 +9,7 @@ that were looked at). A kill leaves the old index whole, and vectors already mad
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -57,19 +57,27 @@ def ingest(
     allow: Iterable[str] = (),
     checks: Sequence[Check] = (),
     progress: Progress = lambda done, total: None,
+    settings: Mapping[str, str] | None = None,
 ) -> IngestReport:
-    """Bring an index up to date with its sources; raises DataError for a name nobody knows."""
+    """Bring an index up to date with its sources; raises DataError for a name nobody knows.
+
+    `settings` are kept beside the documents, for whoever ingests next.
+    """
     started = time.monotonic()
     names = [source.collection for source in sources]
     if len(set(names)) != len(names):
         raise DataError("two sources have one collection name", fix="name them apart")
+    if wrong := [name for name in names if "/" in name]:
+        # "a/b" with "c.md" and "a" with "b/c.md" would be one document.
+        raise DataError(f"a collection's name has no slash: {wrong[0]!r}", fix="name it otherwise")
     with index.store.writing():
+        index.check_embedder()  # another process may have filled it since it was opened
         job = _Job(index, checks)
         for source in sources:
             job.take(source)
         job.let_through(set(allow))
         _embed(index, [chunk for _, chunks, _ in job.pending for chunk in chunks], progress)
-        job.write()
+        job.write(settings or {})
     job.report.seconds = time.monotonic() - started
     return job.report
 
@@ -105,6 +113,9 @@ class _Job:
             key = document_id(source.collection, raw.name)
             if isinstance(raw, Unread):
                 self.report.failed[key] = raw.reason
+                if raw.folder:
+                    inside = (*self._known, *self._quarantine)
+                    seen |= {one for one in inside if one.startswith(key + "/")}
                 seen |= set() if raw.gone else {key}
                 continue
             try:
@@ -132,7 +143,7 @@ class _Job:
         if known and known.fingerprint == fingerprint:
             self.report.unchanged += 1
             return True
-        parsed = read(raw.form, raw.data, raw.name)
+        parsed = read(raw.form, raw.data, raw.name, raw.charset)
         if parsed.front.get("status", "").strip().lower() == "moved":
             self.report.moved.append(key)
             return False
@@ -172,7 +183,7 @@ class _Job:
             self.removed = [gone for gone in self.removed if gone != key]
         self.report.quarantined = {key: held[3] for key, held in sorted(self._held.items())}
 
-    def write(self) -> None:
+    def write(self, settings: Mapping[str, str]) -> None:
         """One transaction."""
         encoder, now = self.index.encoder, datetime.now(UTC).isoformat("T", "seconds")
         dimension = encoder.embed([]).shape[1]
@@ -185,7 +196,7 @@ class _Job:
             ],
             released=self.released,
             cleared=self.cleared,
-            settings={"embedder": encoder.id, "dimension": str(dimension)},
+            settings={**settings, "embedder": encoder.id, "dimension": str(dimension)},
         )
         self.index.store.replace(change)
         self.report.embedded = getattr(encoder, "misses", 0) - self._misses
@@ -199,7 +210,7 @@ class _Job:
 def document_of(raw: Raw, collection: str, parsed: Parsed) -> Document:
     """The document, with each fact of it from whoever knows best."""
     stated, fallback = raw.stated, raw.fallback
-    own = stated_licence(parsed.front, parsed.text)
+    own = stated_licence(parsed.front, _said(parsed))
     return Document(
         id=document_id(collection, raw.name),
         collection=collection,
@@ -216,10 +227,16 @@ def document_of(raw: Raw, collection: str, parsed: Parsed) -> Document:
     )
 
 
+def _said(parsed: Parsed) -> str:
+    """What a document says of itself, its comments included; its code samples speak for others."""
+    spans = [parsed.text[b.start : b.end] for b in parsed.blocks if b.kind != "code"]
+    return "\n".join([*spans, *parsed.hidden])
+
+
 def _fingerprint(raw: Raw, digest: str) -> str:
     """All that decides what is stored of a document: it is read anew when this changes."""
     # A page that is the same today holds today; a file's date says less than its content.
     fallback = asdict(raw.fallback) | ({} if "://" in raw.name else {"as_of": ""})
     stated = [asdict(raw.stated), fallback]
     code = [READERS, RULES, CHUNKER, BUDGET, CONTEXT, LEAST, PARENT]
-    return content_hash([digest, raw.form, raw.source, stated, code])
+    return content_hash([digest, raw.form, raw.charset, raw.source, stated, code])

@@ -17,33 +17,39 @@ from denizen.retrieve.documents import UNKNOWN_LICENCE
 
 LICENCE_FILES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "COPYING",
                  "COPYING.md", "UNLICENSE")  # fmt: skip
-_SPDX = re.compile(r"SPDX-License-Identifier:\s*([\w.+-]+(?:\s+(?:OR|AND|WITH)\s+[\w.+-]+)*)")
+# A line of its own, behind a comment's marks: what is named within a sentence is an example.
+_SPDX = re.compile(
+    r"^[ \t/*#<!-]*SPDX-License-Identifier:[ \t]*"
+    r"([\w.+-]+(?:[ \t]+(?:OR|AND|WITH)[ \t]+[\w.+-]+)*)",
+    re.MULTILINE,
+)
 _WAIVED = re.compile(r"rights\s+waived\s+via\s+\[?CC0", re.IGNORECASE)
 _ADDRESSES = {
     "creativecommons.org/publicdomain/zero/1.0": "CC0-1.0",
-    "creativecommons.org/licenses/by-sa/4.0": "CC-BY-SA-4.0",
-    "creativecommons.org/licenses/by-nc": "CC-BY-NC",
-    "creativecommons.org/licenses/by/4.0": "CC-BY-4.0",
     "opensource.org/licenses/mit": "MIT",
     "apache.org/licenses/license-2.0": "Apache-2.0",
 }
-# Words of each licence's own text, the most particular first.
+_COMMONS = re.compile(r"creativecommons\.org/licenses/([a-z-]+)/(\d\.\d)")
+# Words of each licence's own text; what is named first is it (others are named further down).
 _TEXTS = (
     ("CC0-1.0", r"CC0 1\.0 Universal|creativecommons\.org/publicdomain/zero"),
     ("BUSL-1.1", r"Business Source License"),
     ("AGPL-3.0", r"GNU AFFERO GENERAL PUBLIC LICENSE"),
-    ("LGPL-3.0", r"GNU LESSER GENERAL PUBLIC LICENSE"),
-    ("GPL-3.0", r"GNU GENERAL PUBLIC LICENSE\s+Version 3"),
-    ("GPL-2.0", r"GNU GENERAL PUBLIC LICENSE\s+Version 2"),
-    ("Apache-2.0", r"Apache License,?\s+Version 2\.0"),
-    ("MPL-2.0", r"Mozilla Public License,?\s+(?:v\.|Version) ?2\.0"),
+    ("LGPL-3.0", r"GNU LESSER GENERAL PUBLIC LICENSE,? Version 3"),
+    ("LGPL-2.1", r"GNU LESSER GENERAL PUBLIC LICENSE,? Version 2\.1"),
+    ("LGPL-2.0", r"GNU LIBRARY GENERAL PUBLIC LICENSE,? Version 2"),
+    ("GPL-3.0", r"GNU GENERAL PUBLIC LICENSE,? Version 3"),
+    ("GPL-2.0", r"GNU GENERAL PUBLIC LICENSE,? Version 2"),
+    ("Apache-2.0", r"Apache License,? Version 2\.0"),
+    ("MPL-2.0", r"Mozilla Public License,? (?:v\.|Version) ?2\.0"),
     ("CC-BY-SA-4.0", r"Attribution-ShareAlike 4\.0"),
     ("CC-BY-4.0", r"Attribution 4\.0 International"),
     ("MIT", r"Permission is hereby granted, free of charge, to any person obtaining a copy"),
     ("BSD", r"Redistribution and use in source and binary forms"),
     ("Unlicense", r"This is free and unencumbered software released into the public domain"),
 )
-_ISO = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
+# No word boundary after it: a time may follow, 2026-11-01T12:00:00Z.
+_ISO = re.compile(r"(?<!\d)(\d{4})([-/])(\d{2})\2(\d{2})(?!\d)")
 # Not "created": a document of 2016 that was kept up since holds today.
 _UPDATED = (
     *("updated", "last_updated", "last-updated", "lastmod", "last_modified", "modified"),
@@ -56,6 +62,8 @@ def stated_licence(front: Mapping[str, str], text: str) -> str | None:
     """What the document says of itself, or None."""
     for key in ("license", "licence", "spdx", "rights"):
         if value := front.get(key, "").strip():
+            if commons := _COMMONS.search(value.lower()):
+                return f"CC-{commons[1].upper()}-{commons[2]}"
             known = [name for part, name in _ADDRESSES.items() if part in value.lower()]
             return known[0] if known else value[:80]
     if match := _SPDX.search(text):
@@ -74,15 +82,22 @@ def folder_licence(folder: Path, root: Path) -> str:
         folder = folder.parent
 
 
-@lru_cache(maxsize=1024)
 def _classify(path: Path) -> str | None:
     """The licence in a file; "unknown" for another text, None without the file."""
     try:
-        text = path.read_text("utf-8", errors="replace")[:20_000]
+        facts = path.stat()
+        return _classified(path, facts.st_mtime_ns, facts.st_size)
     except OSError:
         return None
-    names = (name for name, words in _TEXTS if re.search(words, text, re.IGNORECASE))
-    return next(names, UNKNOWN_LICENCE)
+
+
+@lru_cache(maxsize=1024)
+def _classified(path: Path, _changed: int, _size: int) -> str:
+    # Lines end where they please.
+    text = " ".join(path.read_text("utf-8", errors="replace")[:20_000].split())
+    found = ((re.search(words, text, re.IGNORECASE), name) for name, words in _TEXTS)
+    places = [(match.start(), name) for match, name in found if match]
+    return min(places)[1] if places else UNKNOWN_LICENCE
 
 
 def stated_date(front: Mapping[str, str]) -> str | None:
@@ -99,7 +114,7 @@ def _first(front: Mapping[str, str], keys: tuple[str, ...]) -> str | None:
     for key in keys:
         if match := _ISO.search(front.get(key, "")):
             try:
-                return date(*map(int, match.groups())).isoformat()
+                return date(*map(int, match.group(1, 3, 4))).isoformat()
             except ValueError:
                 continue
     return None

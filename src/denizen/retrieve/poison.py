@@ -1,9 +1,10 @@
 """Poisoned documents: text that speaks to the model behind the reader's back.
 
-Contract: `screen(parsed, form)` gives the findings for which a document is quarantined, each a rule
-with an excerpt; none means that no rule fired, not that the text is safe. Looked at are the text,
-the same text with its disguises off (disguise.py), and what the page hides. A document on the
-subject may trip a rule: quarantine lists it with its reasons, and a person releases it by name.
+Contract: `screen(parsed)` gives the findings for which a document is quarantined, each a rule with
+an excerpt; none means that no rule fired, not that the text is safe. Looked at are the text, the
+same text as a page shows it and with its disguises off (disguise.py), title and metadata, and what
+the page hides. A document on the subject may trip a rule: quarantine lists it with its reasons, and
+a person releases it by name.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 from denizen.retrieve.disguise import disguises, unmasked
 from denizen.retrieve.documents import Parsed
 from denizen.retrieve.formats.html import DECEPTIVE
+from denizen.retrieve.plain import rendered
 
 # Raised whenever the rules change: documents are then screened anew.
-RULES = 1
+RULES = 2
 _AROUND = 60  # characters of context in an excerpt
 _HIDDEN_WORDS = 3  # words from which deceptively hidden text is text
 
@@ -66,9 +68,13 @@ def _findings(parsed: Parsed) -> Iterator[Finding]:
         yield Finding(rule, _excerpt(text, *match.span()), text.count("\n", 0, match.start()) + 1)
     for rule, what in disguises(text):
         yield Finding(rule, _printable(what))
-    for layer in unmasked(text):
+    for layer in (*unmasked(text), rendered(text)):
         if layer and layer != text:
             yield from (f for f in _in(layer, "in disguise") if f.rule.split(",")[0] not in plain)
+    for told in (parsed.title, *parsed.front.values()):
+        for layer in (told, *unmasked(told), rendered(told)):
+            found = _in(layer, "in title or metadata")
+            yield from (f for f in found if f.rule.split(",")[0] not in plain)
     for hidden in parsed.hidden:
         bare = hidden.removeprefix(DECEPTIVE)
         yield from _in(bare, "in hidden text")

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from denizen.retrieve.documents import Chunk, Document
-from denizen.retrieve.plain import visible
+from denizen.retrieve.plain import seen
 
 NOT_IN_SOURCES = "not in the sources"
 
@@ -119,4 +119,4 @@ def freshness(document: Document, today: date, max_age_days: int | None) -> Fres
 
 def shown(document: Document, chunk: Chunk) -> str:
     """The chunk's parent as a reader of the page would see it."""
-    return visible(document.text[chunk.parent_start : chunk.parent_end], document.kind).strip()
+    return seen(document.text, (chunk.parent_start, chunk.parent_end), document.kind).strip()

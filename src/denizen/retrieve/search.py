@@ -9,6 +9,7 @@ its rarest terms and its beginning.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +26,7 @@ from denizen.retrieve.fusion import (
     max_sim,
     rerank,
 )
-from denizen.retrieve.index import Index, Snapshot
+from denizen.retrieve.index import TRIES, Index, Snapshot
 from denizen.retrieve.results import NOT_IN_SOURCES, Hit, SearchResult, cite, freshness, shown
 from denizen.retrieve.store import Stale
 from denizen.retrieve.terms import terms
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 Mode = Literal["fused", "bm25", "dense"]
 DEPTH = 100  # hits taken from each ranking
 _EVIDENCE = 5  # passages the answerability looks at
-_TRIES = 5  # times an ingest may replace the index under a search
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,15 @@ def search(
     settings = settings or Settings()
     if not question.strip():
         raise DataError("the question is empty", fix="ask something")
-    for _ in range(_TRIES):
-        snapshot = index.snapshot()
-        try:
-            return _search(index, snapshot, question, settings, today or datetime.now(UTC).date())
-        except Stale:
-            continue
-    raise DataError(
-        "the index keeps changing", where=index.store.where, fix="search again when ingest is done"
-    )
+    for _ in range(TRIES):
+        with suppress(Stale):
+            snapshot = index.snapshot()
+            day = today or datetime.now(UTC).date()
+            found = _search(index, snapshot, question, settings, day)
+            # Documents are read after their chunks: a citation must not mix two states.
+            index.check(snapshot)
+            return found
+    raise index.changing()
 
 
 def _search(

@@ -9,6 +9,8 @@ Names are stable from run to run: they are how a changed document is known.
 from __future__ import annotations
 
 import fnmatch
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -47,7 +49,8 @@ class Stated:
 class Raw:
     """A document as read: its name within the source, bytes, format and what is known of it.
 
-    `fallback` holds what is used where neither the source nor the document states it.
+    `fallback` holds what is used where neither the source nor the document states it, `charset`
+    what a server named.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Raw:
     source: str
     stated: Stated = field(default_factory=Stated)
     fallback: Stated = field(default_factory=Stated)
+    charset: str = ""
 
     @property
     def digest(self) -> str:
@@ -65,11 +69,15 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A document that is there but could not be read; `gone`: it is known to be no more."""
+    """A document that is there but could not be read; `gone`: it is known to be no more.
+
+    `folder`: a whole folder, of which nothing is known.
+    """
 
     name: str
     reason: str
     gone: bool = False
+    folder: bool = False
 
 
 class Source(Protocol):
@@ -94,11 +102,19 @@ class Folder:
             raise DataError("no such file or folder", where=str(self.path), fix="check the path")
         root = self.path if self.path.is_dir() else self.path.parent
         manifest = read_manifest(root / MANIFEST)
-        files = sorted(root.rglob("*")) if self.path.is_dir() else [self.path]
+        closed: list[OSError] = []
+        files = _files(root, closed) if self.path.is_dir() else [self.path]
+        for error in closed:
+            name = Path(error.filename).relative_to(root).as_posix()
+            reason = f"cannot be read: {error.strerror or error}"
+            yield Unread(_printed(name), reason, folder=True)
         for file in files:
             name = file.relative_to(root).as_posix()
             form = form_of(file.name)
             if form is None or file.is_dir() or _is_skipped(name):
+                continue
+            if name != _printed(name):
+                yield Unread(_printed(name), "its name is not UTF-8: rename it")
                 continue
             stated = self.stated
             if manifest and (found := manifest.of(name)) is None:
@@ -106,6 +122,17 @@ class Folder:
             elif manifest and found:
                 stated = self.stated.over(found)
             yield _read_file(file, name, form, root, stated)
+
+
+def _files(root: Path, closed: list[OSError]) -> list[Path]:
+    """Every file below a folder; folders that cannot be read are told, not taken for empty."""
+    walk = os.walk(root, onerror=closed.append)
+    return sorted(Path(folder) / name for folder, _, names in walk for name in names)
+
+
+def _printed(name: str) -> str:
+    """A name as UTF-8 has it: file systems keep any bytes."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _is_skipped(name: str) -> bool:
@@ -119,6 +146,8 @@ def _read_file(file: Path, name: str, form: str, root: Path, stated: Stated) -> 
         if not file.resolve().is_relative_to(root.resolve()):
             return Unread(name, "a link that leads out of the folder")
         facts = file.stat()
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for without end
+            return Unread(name, "not a regular file")
         if facts.st_size > LARGEST:
             return Unread(name, f"{facts.st_size / 2**20:.0f} MiB, over {LARGEST // 2**20}")
         data = file.read_bytes()

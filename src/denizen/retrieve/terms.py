@@ -8,9 +8,10 @@ same function serves passages and questions. `identifiers(text)` are the terms t
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
-_WORD = re.compile(r"0[xX][0-9a-fA-F]+|[^\W_]+(?:_+[^\W_]+)*|\d+(?:\.\d+)+")
+_WORD = re.compile(r"0[xX][0-9a-fA-F]+|[^\W_]+(?:_+[^\W_]+)*")
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\dA-Za-z_]+")
 _NAMED_NUMBER = re.compile(r"\b([A-Za-z]{2,8})[-\s#](\d{1,6})\b")
 _LONGEST = 64
@@ -24,7 +25,8 @@ STOP_WORDS = frozenset(_STOPPED.split())
 
 
 def terms(text: str) -> list[str]:
-    """Terms in the order of the text, repeats kept."""
+    """Terms in the order of the text, repeats kept; accents count the same however written."""
+    text = text if text.isascii() else unicodedata.normalize("NFC", text)
     found = [part for match in _WORD.finditer(text) for part in _parts(match[0])]
     found += [f"{name}{number}".lower() for name, number in _NAMED_NUMBER.findall(text)]
     return [term for term in found if term not in STOP_WORDS and len(term) <= _LONGEST]
@@ -32,7 +34,8 @@ def terms(text: str) -> list[str]:
 
 def _parts(word: str) -> Iterator[str]:
     yield word.lower()
-    if word[:2].lower() == "0x" or word.isdigit() or (word.islower() and word.isalpha()):
+    plain = word.isalpha() and (word.islower() or word[1:].islower())
+    if word[:2].lower() == "0x" or word.isdigit() or plain:
         return
     parts = _CAMEL.findall(word)
     if len(parts) > 1:

@@ -17,8 +17,11 @@ from denizen.retrieve.plain import comments, plain
 
 _HEADING = re.compile(r"^(={1,6}|#{1,6})[ \t]+(\S.*)$")
 _ATTRIBUTE = re.compile(r"^:([\w-]+)!?:[ \t]*(.*)$")
-_SKIPPED = re.compile(r"^(?:include|ifdef|ifndef|ifeval|endif|toc)::|^\[[^\]]*\]$|^\.\w[^\n]*$")
-_FENCE = re.compile(r"^(-{4,}|\.{4,}|\+{4,}|/{4,}|={4,}|\*{4,}|_{4,}|\|===|```+|--)")
+_SKIPPED = re.compile(
+    r"^(?:include|ifdef|ifndef|ifeval|endif|toc)::|^\[\[?[^\]]*\]\]?$|^\.\w[^\n]*$"
+)
+# A mark is a line of its own: "==== Title" is a heading, "--help" a word.
+_FENCE = re.compile(r"^((?:-{4,}|\.{4,}|\+{4,}|/{4,}|={4,}|\*{4,}|_{4,}|\|===|--)$|```+)")
 _CODE = ("-", ".", "`")
 
 

@@ -89,6 +89,7 @@ _SLY = re.compile(
     r"|(?<![\w-])(?:width|height)\s*:\s*0(?:px)?\s*(?:;|$)",
     re.IGNORECASE,
 )
+_ELSEWHERE = re.compile(r"\s*[0-5](?:\.\d*)?\s*[;,]\s*url\s*=", re.IGNORECASE)
 _INK = re.compile(r"(?<![\w-])(color|background(?:-color)?)\s*:\s*([^;]+)", re.IGNORECASE)
 _WHITE = re.compile(r"^(?:#f{3}(?:f{3})?|white|rgb\(255,\s*255,\s*255\))$", re.IGNORECASE)
 
@@ -100,7 +101,7 @@ def read_html(text: str, name: str) -> Parsed:
     page: Any = LexborHTMLParser(text)
     front = _front(page)
     walk = _Walk()
-    root = page.css_first("main, article, [role=main]") or page.body or page.root
+    root = _article(page) or page.body or page.root
     if root is not None:
         # Hidden text counts wherever it stands on the page, also outside the article.
         walk.hide(page.body or root)
@@ -108,6 +109,14 @@ def read_html(text: str, name: str) -> Parsed:
     walk.close()
     title = front.get("title", "") or walk.outline.first or name
     return Parsed("".join(walk.text), tuple(walk.blocks), title, front, tuple(walk.hidden))
+
+
+def _article(page: Any) -> Any:
+    """The one element that is the page's content; None where several, or none, claim to be."""
+    for selector in ("main, [role=main]", "article"):
+        if found := page.css(selector):
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def _front(page: Any) -> dict[str, str]:
@@ -121,6 +130,10 @@ def _front(page: Any) -> dict[str, str]:
         key = (attributes.get("name") or attributes.get("property") or "").lower()
         if key in _FRONT and (value := attributes.get("content")):
             found.setdefault(_FRONT[key], " ".join(value.split()))
+    for node in page.css("meta[http-equiv=refresh i]"):
+        # A page that sends its reader elsewhere at once has nothing of its own to say.
+        if _ELSEWHERE.match(node.attributes.get("content") or ""):
+            found["status"] = "moved"
     if (link := page.css_first("link[rel=license], a[rel=license]")) is not None:
         found.setdefault("license", link.attributes.get("href") or "")
     return found
@@ -136,16 +149,23 @@ class _Walk:
         self.outline = Outline()
         self._length = 0
         self._line: list[str] = []
+        self._has_words = False
 
     def hide(self, root: Any) -> None:
         """Take hidden elements and comments out of the tree, keeping what they say."""
         doomed = []
-        for node in root.traverse(include_text=True):
+        stack: list[tuple[Any, bool]] = [(root, False)]
+        while stack:
+            node, inside = stack.pop()
             if node.is_comment_node:
                 self.hidden.append(node.comment_content or "")
-            elif node.is_element_node and (mark := _hiding(node)) is not None:
-                self.hidden.append(mark + " ".join(node.text(deep=True, separator=" ").split()))
-                doomed.append(node)
+            elif node.is_element_node:
+                # What is hidden within what is hidden goes with it.
+                if not inside and (mark := _hiding(node)) is not None:
+                    self.hidden.append(mark + " ".join(node.text(deep=True, separator=" ").split()))
+                    doomed.append(node)
+                    inside = True
+                stack.extend((child, inside) for child in reversed(list(_children(node))))
         for node in doomed:
             node.remove()
 
@@ -157,7 +177,9 @@ class _Walk:
             if leaving:
                 self.close(node.tag)
             elif node.is_text_node:
-                self._line.append(node.text(deep=False) or "")
+                text = node.text(deep=False) or ""
+                self._line.append(text)
+                self._has_words = self._has_words or bool(text.strip())
             elif node.is_element_node and node.tag not in _DROPPED:
                 if node.tag == "pre":
                     self.close()
@@ -166,13 +188,18 @@ class _Walk:
                 if node.tag in _BLOCKS:
                     self.close()
                     stack.append((node, True))
-                elif node.tag in ("td", "th") and "".join(self._line).strip():
+                elif node.tag in ("td", "th") and self._has_words:
                     self._line.append(" | ")
+                elif node.tag == "sup" and self._line and self._line[-1][-1:].isalnum():
+                    # Without a mark 10<sup>18</sup> would say 1018.
+                    first = node.child.text(deep=False) if node.child is not None else ""
+                    self._line += ["^"] * bool(re.match(r"\s*[\w+\u2212-]", first or ""))
                 stack.extend((child, False) for child in reversed(list(_children(node))))
 
     def close(self, tag: str = "") -> None:
         """End the line: it becomes a block."""
         line, self._line = " ".join("".join(self._line).split()), []
+        self._has_words = False
         if not line:
             return
         if re.fullmatch("h[1-6]", tag):

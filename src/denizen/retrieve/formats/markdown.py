@@ -11,12 +11,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from denizen.retrieve.comments import blanked, comment_spans
 from denizen.retrieve.documents import Block, Parsed
 from denizen.retrieve.formats.outline import Outline
 from denizen.retrieve.front import Front, full_title, preamble, split_front
-from denizen.retrieve.plain import COMMENT, comments, plain
+from denizen.retrieve.plain import comments, plain
 
-_STATEMENT = re.compile(r"^(?:import|export)\b[^\n]*(?:\n(?!\n)[^\n]*)*", re.MULTILINE)
+# A statement begins a paragraph and is all of it; within one, "import" is a word.
+_STATEMENT = re.compile(r"(?:import|export)\b")
+_PARAGRAPH = re.compile(r"(?:^[^\S\n]*\S[^\n]*\n?)+", re.MULTILINE)
+_FENCED = re.compile(r"^[ \t]*(```|~~~).*?^[ \t]*\1", re.DOTALL | re.MULTILINE)
 _SETEXT = re.compile(r"\n[ \t]*(?:=+|-+)[ \t]*\Z")
 
 
@@ -49,19 +53,13 @@ def _read(text: str, name: str, form: str) -> Parsed:
 def _blanked(text: str, front: Front | None, form: str) -> str:
     """The text with what is no content turned into blanks, character for character."""
     if front:
-        text = _blank(text, front.start, front.end)
-    for match in COMMENT.finditer(text):
-        text = _blank(text, *match.span())
+        text = blanked(text, [(front.start, front.end)])
+    text = blanked(text, comment_spans(text, form))
     if form == "mdx":
-        fenced = [m.span() for m in re.finditer(r"^```.*?^```", text, re.DOTALL | re.MULTILINE)]
-        for match in _STATEMENT.finditer(text):
-            if not any(start <= match.start() < end for start, end in fenced):
-                text = _blank(text, *match.span())
+        prose = blanked(text, (match.span() for match in _FENCED.finditer(text)))
+        paragraphs = (match.span() for match in _PARAGRAPH.finditer(prose))
+        text = blanked(text, (span for span in paragraphs if _STATEMENT.match(prose, span[0])))
     return text
-
-
-def _blank(text: str, start: int, end: int) -> str:
-    return text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
 
 
 def _as_front(block: Block, inner: Front | None) -> Block:
@@ -74,7 +72,9 @@ def _blocks(text: str, outline: Outline, form: str) -> Iterator[Block]:
     from markdown_it import MarkdownIt
 
     starts = [0, *(m.end() for m in re.finditer("\n", text)), len(text) + 1]
-    tokens: list[Any] = MarkdownIt("commonmark").enable("table").parse(text)
+    # Blocks alone are wanted; the rule for what is inside a line takes most of the time.
+    parser = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
+    tokens: list[Any] = parser.parse(text)
     table_until = -1
     for i, token in enumerate(tokens):
         if token.map is None:

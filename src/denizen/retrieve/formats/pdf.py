@@ -1,8 +1,8 @@
 """PDF by pypdf: text page by page, headings from the outline and from the size of the type.
 
 Contract: `Parsed.text` is made here, a blank line between paragraphs and pages; `pages` says where
-each starts. Invisible type (render mode 3, less than one point) is hidden text, not text. DataError
-for what is encrypted, broken, too long, or a scan without text.
+each starts. Invisible type (render modes 3 and 7, below one point) is hidden text, not text.
+DataError for what is encrypted, broken, too long, or a scan without text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ LONGEST = 2000  # pages
 _LARGER = 1.15
 _HEADING = 120  # characters
 _DATE = re.compile(r"^D:(\d{4})(\d{2})?(\d{2})?")
-_INVISIBLE_MODE = 3
+_INVISIBLE_MODES = {3, 7}
+_DRAWS = (b"Tj", b"TJ", b"'", b'"')
+# One glyph for two letters: neither index would know "ﬁnality".
+_LIGATURES = str.maketrans(
+    dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True))
+)
 
 
 class _Line(NamedTuple):
@@ -50,6 +55,9 @@ def read_pdf(data: bytes, name: str) -> Parsed:
     if len(pages) > LONGEST:
         raise DataError(f"a PDF of over {LONGEST} pages", where=name, fix="split it")
     if not any(line.text for lines in read for line in lines):
+        if hidden:  # what a scanner's software lays under its picture cannot be told from a trick
+            fix = "save its text as Markdown, and read that"
+            raise DataError("the PDF's text is invisible (a recognised scan?)", where=name, fix=fix)
         fix = "run text recognition on it first"
         raise DataError("the PDF has no text (a scan?)", where=name, fix=fix)
     return _assemble(read, titles, front, hidden, name)
@@ -63,11 +71,22 @@ def _lines(page: Any, hidden: list[str]) -> list[_Line]:
     """A page's lines with the size of most of their type."""
     made: list[_Line] = []
     parts: list[tuple[str, float]] = []
-    mode = [0]
+    mode, saved = 0, list[int]()
+    drawn: set[int] = set()  # render modes of what the next fragment holds
 
-    def operand(operator: bytes, operands: Any, *_: Any) -> None:
+    def before(operator: bytes, operands: Any, *_: Any) -> None:
+        nonlocal mode
         if operator == b"Tr" and operands:
-            mode[0] = int(operands[0])
+            mode = int(operands[0])
+        elif operator == b"q":
+            saved.append(mode)
+        elif operator == b"Q" and saved:
+            mode = saved.pop()
+
+    def after(operator: bytes, *_: Any) -> None:
+        # The text itself comes later, when the mode may be another.
+        if operator in _DRAWS:
+            drawn.add(mode)
 
     def flush() -> None:
         text = " ".join("".join(part for part, _ in parts).split())
@@ -78,8 +97,11 @@ def _lines(page: Any, hidden: list[str]) -> list[_Line]:
         parts.clear()
 
     def fragment(text: str, cm: Any, tm: Any, _font: Any, size: float) -> None:
+        text = text.translate(_LIGATURES)
+        unseen = bool(drawn & _INVISIBLE_MODES)
+        drawn.clear()
         scale = abs(tm[3] or tm[1] or 1) * abs(cm[3] or cm[1] or 1)
-        if text.strip() and (mode[0] == _INVISIBLE_MODE or size * scale < 1):
+        if text.strip() and (unseen or size * scale < 1):
             hidden.append(DECEPTIVE + " ".join(text.split()))
             return
         for number, piece in enumerate(text.split("\n")):
@@ -87,7 +109,9 @@ def _lines(page: Any, hidden: list[str]) -> list[_Line]:
                 flush()
             parts.append((piece, size * scale))
 
-    page.extract_text(visitor_text=fragment, visitor_operand_before=operand)
+    page.extract_text(
+        visitor_text=fragment, visitor_operand_before=before, visitor_operand_after=after
+    )
     flush()
     return made
 

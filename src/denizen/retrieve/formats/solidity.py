@@ -25,10 +25,11 @@ _TOKEN = re.compile(
 )
 _DECLARATION = re.compile(
     r"(?:(?:abstract[ \t]+)?contract|interface|library|function|modifier|event|error|struct|enum"
-    r"|constructor|receive|fallback)\b"
+    r"|constructor|receive|fallback|type)\b"
 )
-# A state variable: type and attributes, its name, and perhaps a value.
-_VARIABLE = re.compile(r"[A-Za-z_][^;{}=]*?\b([A-Za-z_$][\w$]*)\s*(?:=[^;]*)?;")
+# A state variable: type and attributes, and its name before a value or the end.
+_VARIABLE = re.compile(r"[A-Za-z_](?:[^;{}=]|=>)*?\b([A-Za-z_$][\w$]*)\s*(?:=(?!>)|;)")
+_LONGEST_NAME, _LONGEST_VALUE = 1000, 20_000  # characters: a file without ";" is not searched anew
 # White space and ordinary comments between a comment and what it documents.
 _GAP = re.compile(r"(?:\s+|//(?!/)[^\n]*|/\*(?!\*).*?\*/)*", re.DOTALL)
 _NAME = re.compile(r"\s*([A-Za-z_$][\w$]*)?")
@@ -78,8 +79,11 @@ def _declared(text: str, place: int, otherwise: int) -> tuple[str, int]:
     """("function f", end of its signature) of what stands at a place; a variable is a variable."""
     found = _DECLARATION.match(text, place)
     if found is None:
-        variable = _VARIABLE.match(text, place)
-        return (f"variable {variable[1]}", variable.end()) if variable else ("", otherwise)
+        variable = _VARIABLE.match(text, place, place + _LONGEST_NAME)
+        if variable is None:
+            return "", otherwise
+        end = text.find(";", variable.end() - 1, variable.end() + _LONGEST_VALUE)
+        return f"variable {variable[1]}", max(variable.end(), end + 1)
     word = found[0].split()[-1]
     named = _NAME.match(text, found.end())
     label = f"{word} {named[1]}" if named and named[1] else word
