@@ -45,6 +45,9 @@ def gguf(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"serve": {"skills": {"range_status": "x"}}}, "not loaded"),
         ({"serve": {"skills": {"nothing": "x"}, "adapters": {"x": "f"}}}, "no task family"),
+        ({"serve": {"adapters": {"tiny-release-base": "f"}}}, "another model has that name"),
+        ({"serve": {"adapters": {"all-minilm-l6-v2": "f"}}}, "another model has that name"),
+        ({"serve": {"adapters": {"law:latest": "f"}}}, "does not end in :latest"),
         ({"serve": {"index": "/nowhere/at/all"}}, "not there"),
         ({"serve": {"backend": "openai", "backend_url": "nonsense"}}, "no address"),
         ({"route": {"upstream_url": "http://127.0.0.1:9/v1"}}, "has no model"),
@@ -181,7 +184,7 @@ def test_serve_says_what_is_served(tmp_path: Path, gguf: Path) -> None:
     assert intake_of(service) is None
     asyncio.run(service.close())
     remote = config(serve={"backend": "openai"})
-    assert gguf_of(remote, gguf, tmp_path) is None
+    assert gguf_of(remote, None, tmp_path) is None
     assert gguf_of(settings, gguf, tmp_path) == gguf
     with pytest.raises(ArtefactError, match="no release"):
         gguf_of(settings, None, tmp_path)

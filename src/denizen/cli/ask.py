@@ -43,7 +43,7 @@ def ask(
     settings, place = config_of(config), workspace_of(workspace)
     changed: dict[str, Any] = {"parallel": 1}
     if sources is not None:
-        changed["index"] = str(sources)
+        changed |= {"index": str(sources), "postgres": ""}
     settings = settings.model_copy(update={"serve": settings.serve.model_copy(update=changed)})
     quiet_libraries()
     from denizen.serve.assembly import build_service
@@ -76,7 +76,10 @@ async def asked(service: Service, question: str) -> tuple[str, Outcome]:
 
 
 def as_text(text: str, outcome: Outcome) -> str:
-    """The answer, and below it what is to be known of it."""
+    """The answer, and below it what is to be known of it, as a terminal may see it.
+
+    Sources and models are strangers, and a terminal obeys what is not printable.
+    """
     notes = []
     if outcome.confidence is not None:
         notes.append(f"Confidence {outcome.confidence:.0%}")
@@ -85,7 +88,8 @@ def as_text(text: str, outcome: Outcome) -> str:
     notes += [f"Corrected: {claimed} to {exact}" for claimed, exact in outcome.corrections]
     if outcome.flags:
         notes.append(f"Note: {', '.join(outcome.flags)}")
-    return "\n\n".join([text, "\n".join(notes)]) if notes else text
+    whole = "\n\n".join([text, "\n".join(notes)]) if notes else text
+    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in whole)
 
 
 def as_json(question: str, text: str, outcome: Outcome) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def _lines(result: Ingested, consent: bool) -> list[str]:
         f"{result.traces} traces from {result.records} records: {result.new} new, "
         f"{result.changed} changed, {result.unchanged} as before, {result.known} of this server",
         f"{result.eligible} may be trained on" + ("" if consent else " (none without --consent)"),
-        f"written to {result.out}",
     ]
+    lines += [f"written to {result.out}"] if result.new or result.changed else []
     for reject in result.rejects[:_SHOWN]:
         lines.append(f"rejected: {reject.place.file}:{reject.place.line}: {reject.reason}")
     if (more := len(result.rejects) - _SHOWN) > 0:

@@ -105,11 +105,13 @@ def export(
 @app.command()
 def delete(trace: TraceId, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Forget one trace with all that belongs to it."""
+    from denizen.serve.traces.ingesting import forget
     from denizen.serve.traces.views import resolve
 
     store = _store(workspace)
     try:
         key = resolve(store, trace)
+        forget(workspace_of(workspace).root, [key])
         count = store.delete([key])
     finally:
         store.close()
@@ -118,14 +120,18 @@ def delete(trace: TraceId, workspace: WorkspaceOption = None, json: JsonOption =
 
 @app.command()
 def purge(
-    days: Annotated[float, typer.Option(min=0, help="Forget what is older than this.")],
+    days: Annotated[float, typer.Option(min=0, max=36_500, help="Forget what is older than this.")],
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
     """Forget what came in more than some days ago."""
+    from denizen.serve.traces.ingesting import forget
+
     store = _store(workspace)
     try:
+        before = store.origins().keys()
         count = store.purge(time.time_ns() - int(days * 86_400 * 10**9))
+        forget(workspace_of(workspace).root, before - store.origins().keys())
     finally:
         store.close()
     emit({"deleted": count}, json, f"{count} turns deleted")

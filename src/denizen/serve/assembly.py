@@ -107,7 +107,7 @@ def build_service(
 
     importlib.import_module("denizen.evaluate.suites.grounding_claims")  # not by a first request
     suite = suite_of(config.data.families)
-    _check_skills(config)
+    _check_adapters(config, release_name(config, gguf))
     upstream = Upstream.from_config(config.route)
     if upstream is not None and metrics is None:
         upstream.budget = Budget(1.0, 1)  # one question is no stream of which a share may leave
@@ -273,9 +273,16 @@ def open_sources(config: Config, workspace: Path) -> Index | None:
     return index
 
 
-def _check_skills(config: Config) -> None:
+def _check_adapters(config: Config, release: str) -> None:
+    from denizen.serve.answering.naming import EMBEDDER
     from denizen.tasks import FAMILIES
 
+    if taken := sorted({release, f"{release}-base", EMBEDDER} & config.serve.adapters.keys()):
+        raise ConfigError(
+            f"an adapter cannot be called {taken[0]!r}: another model has that name",
+            where="serve.adapters",
+            fix="choose another",
+        )
     for family, adapter in config.serve.skills.items():
         if family not in FAMILIES:
             raise ConfigError(

@@ -44,6 +44,18 @@ def test_given_figures_in_the_same_unit_are_no_claims() -> None:
     assert "0.3%" in found.text and not found.corrections
 
 
+@pytest.mark.parametrize(
+    "told", ["the pool keeps 3.960514 WETH", "0.0393 WETH at least", "with yours 1.039486 WETH"]
+)
+def test_what_follows_from_the_result_is_no_contradiction(told: str) -> None:
+    asked = "Sell 100 USDC into 10,000 USDC and 4 WETH; slippage 0.5%, and I hold 1 WETH"
+    text = f"<calc>v2_in(in=100 USDC; a=10,000 USDC; b=4 WETH)</calc>, so {told}"
+    found = checked(text, asked, asked)
+    assert told in found.text and not found.corrections and found.ok
+    wrong = checked(text.replace(told, "you get 0.05 WETH"), asked, asked)
+    assert wrong.corrections == (("0.05 WETH", "0.039486321 WETH"),)
+
+
 def test_several_contradictions_are_flagged_not_guessed() -> None:
     found = checked(f"<calc>{CALL}</calc> or 31% or 47%", ASKED)
     assert CONTRADICTED in found.flags and not found.ok and not found.corrections
@@ -87,6 +99,11 @@ def test_an_answer_of_calls_alone_is_bounded() -> None:
         ("12 / 48 = 30%", "25%"),
         ("5% + 2.5% = 6%", "7.5%"),
         ("10 minus 4 equals 5", "6"),
+        ("3 WETH + 4 WETH = 8 WETH", "7 WETH"),
+        ("In sum: * 3 + 4 = 8", "7"),
+        # Raw amounts: the default context of decimals fails on their digits, or rounds them.
+        (f"{10**29} + 1 = 5", f"{10**29 + 1:,}"),
+        (f"{2**200} - 1 = 5", f"{2**200 - 1:,}"),
     ],
 )
 def test_a_wrong_sum_is_corrected(text: str, exact: str) -> None:
@@ -124,6 +141,28 @@ def test_a_right_or_rounded_sum_stays(text: str) -> None:
         "2026-11-22 = today",
         "an address 0x" + "ab" * 20 + " = 5",
         "it is 5",
+        # Right, but for a reader of the last two figures alone.
+        "2^3 + 1 = 9",
+        "2 ^ 3 + 1 = 9",
+        "1.05^2 x 100 = 110.25",
+        "1.05**2 * 100 = 110.25",
+        "\u221a16 + 1 = 5",
+        "3 \u00b7 4 + 2 = 14",
+        "(1 + 2) x 2 + 1 = 7",
+        "price x 3 + 4 = 7,504",
+        "2x + 3 = 7",
+        "5-3 + 4 = 6",
+        "5 -3 + 4 = 6",
+        "1 1/2 + 1 = 2.5",
+        "half of 10 + 5 = 10",
+        " + ".join("1" * 14) + " = 14",
+        "1,000 x 1,000 = 10^6",
+        "4 x 4 = 4**2",
+        "2 x 3 = 3 x price",
+        # What a token is worth says its price.
+        "1 WETH + 500 USDC = 3,000 USDC",
+        "2 WETH x 2,500 USDC + 500 DAI = 5,000 USDC",
+        "9" * 199 + " x " + " x ".join(["9" * 150] * 5) + " = 5",
     ],
 )
 def test_what_is_not_understood_is_left_alone(text: str) -> None:

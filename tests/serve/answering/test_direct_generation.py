@@ -6,12 +6,15 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.serve.answering.answering_sample import (
     VISIT,
     FakeBackend,
+    FakeUpstream,
+    FreeBackend,
     HidingShield,
     ask,
     said,
@@ -186,6 +189,36 @@ def test_json_that_stays_wrong_is_a_502() -> None:
         said(Service(backend, CORE), ask("q", format=ASKED))
     assert caught.value.status == 502 and caught.value.code == "schema_not_met"
     assert len(backend.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "flagged"),
+    [
+        ("The TVL is 87,000 x 2 = 174,000 USDC.", True),
+        ("It is 300 x 2 = 600 USDC, and 600 x 7 = 4,200 USDC.", False),
+        ("It is 300 x 41 = 12,300 USDC, and 12,300 x 7 = 86,100 USDC.", True),
+    ],
+)
+def test_a_sum_of_figures_from_nowhere_vouches_for_nothing(text: str, flagged: bool) -> None:
+    request = ask("300 USDC, 2 pools, 7 weeks", n=2)
+    found, outcome, _ = said(Service(FakeBackend(text), CORE), request)
+    assert found == text and (UNVERIFIED in outcome.flags) == flagged
+    upstream = FakeUpstream(text)
+    _, outcome, _ = said(Service(FreeBackend("no"), CORE, upstream=upstream), replace(request, n=1))
+    assert outcome.origin == "upstream" and (UNVERIFIED in outcome.flags) == flagged
+
+
+def test_a_second_try_that_does_not_fit_is_not_the_callers_overflow() -> None:
+    class Narrow(FakeBackend):
+        async def stream(self, request: Request, adapter: str = "") -> AsyncIterator[Piece]:
+            if self.asked:
+                raise Fault(400, "the prompt has 90 tokens", code="context_length_exceeded")
+            async for piece in super().stream(request, adapter):
+                yield piece
+
+    with pytest.raises(Fault) as caught:
+        said(Service(Narrow('{"a": 1}'), CORE), ask("q", format=ASKED))
+    assert (caught.value.status, caught.value.code) == (502, "schema_not_met")
 
 
 def test_json_cut_short_is_sent_and_flagged() -> None:

@@ -25,6 +25,7 @@ from tests.serve.answering.answering_sample import (
     ask,
     said,
 )
+from tests.serve.answering.test_passages_cited import strict
 
 from denizen.project import Config
 from denizen.retrieve import Index
@@ -124,6 +125,17 @@ def test_such_a_kind_escalates_where_that_is_declared(kind: str) -> None:
     assert {UNCALIBRATED, "upstream failed: over budget"} <= set(outcome.flags)
 
 
+def test_what_a_client_states_in_its_system_text_reaches_the_stronger_model_too() -> None:
+    stated = "The position ranges from 2,400 to 3,100."
+    question = "And is that position in range at 2,655?"
+    request = Request("denizen", (Turn("system", stated), Turn("user", question)))
+    upstream = FakeUpstream(ANSWER)
+    service = Service(FreeBackend("no call"), CORE, upstream=upstream)
+    text, outcome, _ = said(service, request)
+    assert stated in upstream.asked[0].turns[0].content
+    assert outcome.origin == "upstream" and outcome.exact and text.startswith(SHOWN)
+
+
 def test_a_calibrated_question_is_still_decided_by_the_router() -> None:
     router = FakeRouter(True)
     _, outcome, _ = said(Service(FakeBackend(ANSWER), CORE, router=router), ask(QUESTION))
@@ -203,11 +215,13 @@ def words_of(index: Index) -> str:
 
 
 def test_documents_without_a_calibration_are_flagged(index: Index) -> None:
+    strict(index)
     router, upstream = FakeRouter(True), FakeUpstream("x")
     service = Service(FakeBackend("x"), CORE, index=index, router=router, upstream=upstream)
     text, outcome, _ = said(service, ask(PREMIUM))
     assert text.startswith("The premium is 0.05%") and UNCALIBRATED in outcome.flags
     assert not router.seen and not upstream.asked and outcome.signals["coverage"] > 0
+    assert outcome.confidence is None and outcome.signals["answerable"] > 0.5
 
 
 def test_documents_are_decided_by_coverage_and_audited(index: Index) -> None:

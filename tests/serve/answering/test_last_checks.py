@@ -19,7 +19,7 @@ from tests.serve.guard.guard_fakes import Words
 
 from denizen.project.config import ShieldConfig
 from denizen.serve.answering.sending import WITHHELD
-from denizen.serve.exchange import Fault, Format
+from denizen.serve.exchange import Fault, Format, Request, Sampling
 from denizen.serve.guard import Shield
 from denizen.serve.service import Service
 from denizen.tasks import FAMILIES, suite_of
@@ -44,6 +44,19 @@ def test_the_metadata_of_a_free_backend_tells_no_secret(call: str) -> None:
     service = Service(FreeBackend(f"The key is {KEY}. {call}"), ALL, shield=Shield(SHIELD))
     text, outcome, _ = said(service, ask("What is the key?"))
     assert KEY not in f"{text}{outcome}" and "private key withheld" in outcome.flags
+
+
+def test_a_limit_holds_where_nobody_counts_tokens() -> None:
+    class Uncounted(FreeBackend):
+        async def count(self, request: Request) -> int:
+            return 0
+
+    request = ask(QUESTION, sampling=Sampling(max_tokens=3))
+    text, _, pieces = said(Service(Uncounted(ANSWER), ALL), request)
+    assert len(text) <= 16 and pieces[-1].finish == "length"
+    request = ask(QUESTION, sampling=Sampling(max_tokens=200))
+    text, _, pieces = said(Service(Uncounted(ANSWER), ALL), request)
+    assert "Derivation" in text and pieces[-1].finish == "stop"
 
 
 INTENT = FAMILIES["wallet_intent"].schema

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 
 import pytest
 
@@ -112,6 +113,19 @@ def test_schemas_that_the_analyst_knows_are_recognised_by_their_fields() -> None
     # The rules recompute it whatever the model was trained for.
     other = wanted(Format("json_schema", REPORT_SCHEMA), suite_of("core"))
     assert other is not None and other.with_reasons
+    # A strict schema without a place for who gives the reasons, as most people write it.
+    plain = deepcopy(REPORT_SCHEMA)
+    advice = plain["properties"]["recommendations"]["items"]
+    del advice["properties"]["rationale_by"]
+    advice["required"].remove("rationale_by")
+    meant = wanted(Format("json_schema", plain), suite)
+    assert meant is not None and meant.with_reasons
+    assert not faults(review(ENTRY, told()).report(meant.fields), plain)
+    # Words that the rules do not know, or fewer: no report of ours would keep to it.
+    for name in ("yield_assessment", "apr_sustainable"):
+        bands = deepcopy(REPORT_SCHEMA)
+        bands["properties"][name] = {"enum": ["low", "medium", "high"]}
+        assert wanted(Format("json_schema", bands), suite) is None
     # Of the same names, but another shape: the model writes it freely.
     other = {"properties": {"yield_assessment": {"type": "number"}, "recommendations": {}}}
     assert wanted(Format("json_schema", other), suite) is None

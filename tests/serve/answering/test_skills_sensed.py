@@ -88,6 +88,10 @@ def test_names_and_what_they_mean() -> None:
     assert [card.id for card in names.cards] == ["rel", "defi-law", "rel-base", EMBEDDER]
     assert names.find("rel").kind == names.find("rel:latest").kind == "analyst"
     assert names.find("defi-law").adapter == "defi-law" and names.find("rel-base").kind == "base"
+    # Ollama's own names say it themselves, and need not be asked for with it.
+    tagged = Names("llama3.2:latest", backend, 0, embeds=False)
+    for name in ("llama3.2:latest", "llama3.2"):
+        assert tagged.find(name).kind == "analyst"
     with pytest.raises(Fault, match="does not exist here") as caught:
         names.find("gpt-4o")
     assert caught.value.status == 404 and caught.value.param == "model"

@@ -32,6 +32,18 @@ def test_pieces_do_not_matter(seed: int) -> None:
     assert sum(len(found.corrections) for found in held.found) == 2
 
 
+@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize(
+    "text",
+    ["so 2 ^ 3 + 1 = 9 ", "price x 3 + 4 = 10 ", "1.05**2 * 3 + 1 = 4.3 ", "2 x 5 = 10 ** 1 "],
+)
+def test_what_stands_before_a_sum_is_not_forgotten(text: str, step: int) -> None:
+    held = Held("", "")
+    parts = [held.feed(text[at : at + step]) for at in range(0, len(text), step)]
+    assert "".join([*parts, held.close()]) == text
+    assert not any(found.corrections for found in held.found)
+
+
 def test_plain_words_are_not_held() -> None:
     held = Held("", "")
     assert held.feed("Liquidity providers earn ") == "Liquidity providers "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,26 @@ async def together(live: Live, texts: list[str], adapters: list[Any] | None = No
     return await asyncio.gather(
         *(answer(live, text, one) for text, one in zip(texts, chosen, strict=True))
     )
+
+
+def test_who_leaves_while_an_errand_runs_stops_nobody_else(live: Live) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def errand() -> None:
+        begun.set()
+        go_on.wait(5)
+
+    async def left() -> Guided:
+        waits = asyncio.ensure_future(asyncio.wrap_future(live.errand(errand)))
+        never = asyncio.ensure_future(asyncio.wrap_future(live.errand(begun.clear)))
+        await asyncio.to_thread(begun.wait, 5)
+        for task in (waits, never):
+            task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        return await asyncio.wait_for(answer(live, prompts(2)[0]), 20)
+
+    assert run(left()).text and live.alive and begun.is_set()
 
 
 def test_eight_at_once_are_as_one_at_a_time(live: Live, gguf: Path) -> None:

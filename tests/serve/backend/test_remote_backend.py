@@ -54,6 +54,30 @@ def faulty(script: Script, request: Request | None = None, timeout: float = 5.0)
     return caught.value
 
 
+def test_log_probabilities_of_raw_completions_are_read() -> None:
+    """OpenAI and vLLM tell them there as lists side by side, the first of an echo without any."""
+    lists = {
+        "tokens": ["Hi", " you"],
+        "token_logprobs": [None, -0.5],
+        "top_logprobs": [None, {" you": -0.5, " all": -1.5}],
+    }
+    event = {"choices": [{"index": 0, "text": "Hi you", "logprobs": lists, "finish_reason": None}]}
+    end = {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}], "error": None}
+    request = Request("big", text="Hi", logprobs=2)
+    found, heard = run(answered(lambda _: stream(event, end), request))
+    (one,) = (one for piece in found for one in piece.logprobs)
+    assert (one.token, one.logprob) == (" you", -0.5) and one.top[1] == (" all", -1.5)
+    assert heard.body["logprobs"] == 2
+    for rubbish in ({"tokens": ["a"], "token_logprobs": ["x"]}, {"tokens": 5}):
+        event = {"choices": [{"index": 0, "text": "a", "logprobs": rubbish}]}
+        assert faulty(lambda _, event=event: stream(event, end), request).status == 502
+
+
+def test_a_server_that_knows_no_n_is_told_of() -> None:
+    request = Request("big", (Turn("user", "a"),), n=2)
+    assert "after 1 of 2 answers" in faulty(lambda _: stream(*GOOD), request).message
+
+
 def test_a_streamed_answer_is_read() -> None:
     request = ask("Hi", temperature=0.5, max_tokens=9, stop=("x",), logprobs=2, top_p=0.9)
     found, heard = run(answered(lambda _: stream(*GOOD), request))

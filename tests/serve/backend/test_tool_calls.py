@@ -56,6 +56,12 @@ def read(text: str, size: int, dialect: Dialect = HERMES) -> tuple[str, list[tup
             [("quote", '{"in":"1"}'), ("gas", "{}")],
         ),
         (
+            HERMES,
+            '<tool_call>{"name": ["gas"], "arguments": {}}</tool_call>',
+            '<tool_call>{"name": ["gas"], "arguments": {}}</tool_call>',
+            [],
+        ),
+        (
             MISTRAL,
             '[{"name": "gas", "arguments": {"x": 1.50}}]',
             "",

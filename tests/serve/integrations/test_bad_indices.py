@@ -66,3 +66,16 @@ def test_a_poisoned_document_is_in_no_answer_until_a_person_lets_it_through(
     assert "docs/guides/bad.md" in {cited["document"] for cited in after["citations"]}, (
         "it would have been cited"
     )
+
+
+def test_sources_named_by_hand_are_those_that_answer(
+    place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "denizen.yaml"
+    settings.write_text(
+        settings.read_text().replace("port:", "postgres: 'postgresql://127.0.0.1:1/no', port:")
+    )
+    asked = ["ask", "According to the docs, what is the premium?", "--gguf", "tiny.gguf", "--json"]
+    assert main([*asked, "--sources", str(tmp_path / ".denizen" / "index")]) == 0
+    assert json.loads(capsys.readouterr().out)["citations"]
+    assert main(asked) == 2

@@ -86,7 +86,7 @@ def test_a_person_lets_a_document_through_by_name(
     assert main(["probe", "docs", "docs"]) == 0
     out = capsys.readouterr().out
     assert "quarantined (not in the index): 1" in out and "instruction to the model (line 5)" in out
-    assert "denizen ingest docs docs --release-quarantined docs/guides/bad.md" in out
+    assert "the same command with --release-quarantined docs/guides/bad.md" in out
     assert "1 moved stubs dropped" in out and "unknown 1" in out and "--licence" in out
     line = refused(capsys, "docs", "--release-quarantined", "docs/nothing.md")
     assert "no document 'docs/nothing.md' was held back" in line
@@ -133,6 +133,39 @@ def test_the_configuration_names_the_index(place: Path, capsys: pytest.CaptureFi
     assert found["unchanged"] == 2 and "standards/guides/bad.md" in found["held"]
 
 
+def test_another_folder_of_the_same_name_does_not_replace_the_first(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(capsys, "docs")
+    (place / "other" / "docs").mkdir(parents=True)
+    (place / "other" / "docs" / "a.md").write_text("# A\n\nText.\n")
+    line = refused(capsys, "other/docs")
+    assert f"'docs' is {place / 'docs'}" in line and "--collection NAME" in line
+    assert told(capsys, "docs")["unchanged"] == 2
+    assert told(capsys, "other/docs", "--collection", "others")["documents"] == 3
+    # Said by name, or moved, it is the same collection.
+    (place / "docs").rename(place / "moved")
+    (place / "moved").rename(place / "other" / "more")
+    (place / "other" / "docs").rename(place / "docs")
+    assert told(capsys, "docs", "--collection", "docs")["removed"] == [
+        "docs/eip20.md",
+        "docs/guides/flash.md",
+    ]
+    (place / "docs").rename(place / "far")
+    (place / "far" / "docs").mkdir()
+    (place / "far" / "a.md").rename(place / "far" / "docs" / "a.md")
+    assert told(capsys, "far/docs")["unchanged"] == 1
+
+
+def test_versions_of_a_folder_are_collections_of_their_own(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("v3.0", "v3.1"):
+        (place / name).mkdir()
+        (place / name / "a.md").write_text(f"# A\n\nText of {name}.\n")
+        assert told(capsys, name)["added"] == [f"{name}/a.md"]
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
@@ -161,6 +194,12 @@ def test_a_list_of_addresses_is_read_and_private_networks_only_when_allowed(
     found = told(capsys, "list.txt", "--allow-private")
     assert found["added"] == [f"list/{site}/eip20.md"]
     assert found["failed"][f"list/{site}/missing.md"].startswith("gone (404)")
+    # What is gone leaves the index, and is not said to be kept.
+    (place / "site" / "eip20.md").unlink()
+    assert main(["probe", "docs", "list.txt", "--allow-private"]) == 0
+    out = capsys.readouterr().out
+    assert "0 documents" in out and "1 removed" in out
+    assert "gone (removed from the index): 1" in out and "is kept): 1" in out
 
 
 def test_what_came_from_a_document_cannot_speak_to_the_terminal() -> None:

@@ -271,3 +271,67 @@ def test_making_the_module_imports_no_langchain() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "langchain-core is not installed" in done.stdout and "denizen[langgraph]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("meta", "own", "reason"),
+    [
+        ({"confidence": None, "flags": ["uncalibrated"]}, 0.3, "confidence 0.30 is below 0.50"),
+        ({"confidence": 0.9}, 0.3, None),
+        ({"confidence": None}, 0.75, None),
+        ({"confidence": "high", "flags": 5}, 0.75, "no confidence is told, and 0.50 is asked for"),
+    ],
+)
+def test_the_floor_holds_where_the_server_claims_no_confidence(
+    meta: dict[str, Any], own: float, reason: str | None
+) -> None:
+    script = Script([{**GOOD, "confidence": own}], meta)
+    told = asked(make_analyst(URL, floor=0.5, transport=script.transport()))["escalate"]
+    assert (told and told["reason"]) == reason
+    if meta.get("confidence") == "high":
+        return
+    bare = {"type": "object", "properties": {"fee": {"type": "string"}}}
+    script = Script([{"fee": "0.3%"}], {"confidence": None})
+    node = make_analyst(URL, floor=0.5, schema=bare, transport=script.transport())
+    assert asked(node)["escalate"]["reason"].startswith("no confidence is told")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:8484/v1", "127.0.0.1:8484/v1", "http://", "http://[::1/v1", "ftp://x/v1"]
+)
+def test_an_address_that_is_none_is_told_when_the_node_is_made(url: str) -> None:
+    with pytest.raises(NodeError, match="is no address"):
+        make_analyst(url)
+
+
+@pytest.mark.parametrize("key", ["k\u00e9y", "key\n"])
+def test_a_key_that_no_header_carries_is_told_when_the_node_is_made(key: str) -> None:
+    with pytest.raises(NodeError) as caught:
+        make_analyst(URL, key=key)
+    assert key not in str(caught.value)
+
+
+def test_fewer_repairs_than_none_are_none() -> None:
+    script = Script([BAD, GOOD])
+    state = asked(make_analyst(URL, repairs=-1, transport=script.transport()))
+    assert state["escalate"]["attempts"] == 1 and len(script.seen) == 1
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_model_that_was_learnt_and_is_gone_is_learnt_anew(later: bool) -> None:
+    script = Script([GOOD, 404, GOOD])
+    node = make_analyst(URL, transport=script.transport())
+    said = [asked(node, later=later)["escalate"] for _ in range(3)]
+    assert said[0] is None and said[2] is None
+    assert said[1]["reason"] == "the server answered 404: no such luck"
+    assert len(script.keys) == 5, "the models were asked for twice"
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_an_image_is_refused_and_never_passed_over(later: bool) -> None:
+    image = {"type": "image_url", "image_url": {"url": "http://example.org/chart.png"}}
+    asks = {"messages": [{"role": "user", "content": [{"type": "text", "text": "this?"}, image]}]}
+    service = ScriptedService([GOOD])
+    state = asked(make_analyst(service=service), later=later, state=asks)
+    assert state["escalate"]["reason"] == "the service refused: a message may hold text only"
+    assert state["answer"] is None and service.seen == []

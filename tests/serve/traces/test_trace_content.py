@@ -123,7 +123,8 @@ def test_messages_are_the_conventions() -> None:
     assert [m["role"] for m in found] == ["user", "assistant", "tool"]
     assert found[0]["parts"] == [{"type": "text", "content": "pay [address]"}]
     assert found[1]["parts"][0]["type"] == "tool_call" and found[1]["parts"][0]["name"] == "quote"
-    assert found[2]["parts"][0] == {"type": "tool_call_response", "id": "c1", "result": "5"}
+    assert found[1]["parts"][0]["arguments"] == {"a": 1}, "an object, not its text"
+    assert found[2]["parts"][0] == {"type": "tool_call_response", "id": "c1", "response": "5"}
     assert Policy("none", redact).messages(turns) == ""
 
 
@@ -136,3 +137,43 @@ def test_nesting_is_bounded() -> None:
 
 def test_a_name_that_goes_on_is_content_too() -> None:
     assert is_content("gen_ai.completion.3.content") and not is_content("gen_ai.prompts")
+
+
+QUESTION = "my wallet holds 500 ETH, should I sell?"
+ELSEWHERE = """embedding.embeddings.0.embedding.text reranker.query llm.prompt_template.variables
+    all_messages_events final_result tool_arguments ai.toolCall.args langfuse.trace.metadata
+    langfuse.observation.metadata logfire.msg input user_question gen_ai.event.content body
+    haystack.component.input db.query.parameter.0 metadata process.command_line message"""
+
+
+@pytest.mark.parametrize("name", ELSEWHERE.split())
+def test_none_keeps_no_text_under_a_name_that_nobody_knows(name: str) -> None:
+    policy = Policy("none", redact)
+    for value in (
+        QUESTION,
+        [QUESTION],
+        {"a": QUESTION},
+        {QUESTION: 1},
+        '{"prompt":"hi"}',
+        "\u4f60",
+    ):
+        assert not policy.attributes({name: value}).get(name), value
+
+
+def test_none_keeps_words_and_known_labels() -> None:
+    given = {
+        names.FLAGS: ["low confidence"],
+        names.SERVICE_NAME: "our agent",
+        names.STAGE_PREFIX + "reason": "not calibrated",
+        "server.address": "vllm:8000",
+        "code.id": "req_8f-2",
+    }
+    assert Policy("none", redact).attributes(given) == given
+
+
+def test_keys_of_a_map_are_redacted_too() -> None:
+    policy = Policy("redacted", redact)
+    other = "0x" + "b2" * 20
+    for value in ({ADDRESS: 1, other: 2}, json.dumps({ADDRESS: 1, other: 2})):
+        kept = str(policy.attributes({names.TOOL_ARGUMENTS: value}))
+        assert ADDRESS not in kept and other not in kept and "1" in kept and "2" in kept

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service
 from trace_fakes import Received, asked, outcome, receiving, redact, span, trace, visit
 
 from denizen.project.config import TraceConfig
+from denizen.project.errors import ConfigError
 from denizen.serve.traces import Tracer, TraceStore, names, otlp
 from denizen.serve.traces.export import Exporter
 from denizen.serve.traces.langfuse import Langfuse
@@ -371,3 +372,65 @@ def test_no_key_is_shown_by_a_receiver() -> None:
         OTLP("http://h", "topsecret"),
     ):
         assert "topsecret" not in repr(dialect) and "topsecret" not in dialect.url
+
+
+def test_a_span_that_cannot_be_written_holds_up_no_other(
+    store: TraceStore, received: Received
+) -> None:
+    told: list[int] = []
+    store.tell_losses(told.append)
+    exporter = Exporter(store, Langfuse(received.url, "a:b"), first_pause=0.01)
+    odd = {names.OPERATION: names.CHAT, names.REQUEST_TEMPERATURE: b"no number"}
+    store.receive([], [span(1, attributes=odd)])
+    store.put(trace(2), [span(2)])
+    until(lambda: exporter.sent == 1 and exporter.refused == 1)
+    exporter.close()
+    assert sent(received, "/api/public/otel/v1/traces") == [span(2).span_id]
+    assert told == [1], "a span that nobody takes is told as lost"
+
+
+def test_deep_messages_hold_up_no_other(store: TraceStore, received: Received) -> None:
+    exporter = Exporter(store, Phoenix(received.url), first_pause=0.01)
+    deep = {names.OPERATION: names.CHAT, names.INPUT_MESSAGES: "[" * 60_000}
+    store.receive([], [span(1, attributes=deep)])
+    store.put(trace(2), [span(2)])
+    until(lambda: exporter.sent == 2)
+    exporter.close()
+    assert exporter.refused == 0
+
+
+@pytest.mark.parametrize("key", ["response", "result"])
+def test_phoenix_is_told_what_a_tool_answered(key: str) -> None:
+    part = {"type": "tool_call_response", "id": "c1", key: "0.3%"}
+    said = json.dumps([{"role": "tool", "parts": [part]}])
+    known = {names.OPERATION: names.CHAT, names.INPUT_MESSAGES: said}
+    shaped = Phoenix("http://x").shape(span(1, attributes=known)).attributes
+    assert shaped[f"{names.OI_INPUT_MESSAGES}.0.{names.OI_CONTENT}"] == "0.3%"
+
+
+def test_a_new_file_is_sent_from_its_beginning(
+    store: TraceStore, received: Received, tmp_path: Path
+) -> None:
+    exporter = Exporter(store, OTLP(received.url + "/v1/traces"), first_pause=0.01)
+    for number in range(1, 6):
+        store.put(trace(number), [span(number)]).result(5)
+    until(lambda: exporter.sent == 5)
+    store.path.rename(tmp_path / "elsewhere.sqlite")
+    store.put(trace(7), [span(7)]).result(5)
+    until(lambda: exporter.sent == 6)
+    exporter.close()
+    assert sent(received)[-1] == span(7).span_id
+
+
+@pytest.mark.parametrize("key", ["", "  ", "k\u00e9y", "one\ntwo"])
+def test_a_key_that_no_header_carries_is_told_at_the_start(key: str) -> None:
+    config = TraceConfig(export="otlp", export_url="http://x", export_key_env="K")
+    with pytest.raises(ConfigError) as caught:
+        dialect_of(config, {"K": key})
+    assert "K" in str(caught.value) and (not key.strip() or key not in str(caught.value))
+
+
+def test_the_end_of_a_keys_line_is_no_part_of_it() -> None:
+    config = TraceConfig(export="otlp", export_url="http://x", export_key_env="K")
+    found = dialect_of(config, {"K": "abc\n"})
+    assert found is not None and found.headers == {"Authorization": "Bearer abc"}

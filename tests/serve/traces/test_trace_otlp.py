@@ -385,3 +385,48 @@ def varint(number: int) -> bytes:
         out += struct.pack("B", number & 0x7F | 0x80)
         number >>= 7
     return out + struct.pack("B", number)
+
+
+def test_counts_beyond_what_otlp_holds_are_sent_on() -> None:
+    most = 2**32
+    odd = span(
+        dropped=(most, most, most),
+        events=(Event("e", 5, {}, most),),
+        links=(Link("11" * 16, "22" * 8, dropped=most),),
+    )
+    (back,) = otlp.decode(otlp.encode([odd]), otlp.PROTOBUF).spans
+    assert back.dropped == (most - 1,) * 3 and back.events[0].dropped == most - 1
+
+
+def test_a_collectors_own_batch_is_taken_whole(tracer: Tracer) -> None:
+    body = otlp.encode([span(n) for n in range(1, 8_193)])
+    assert len(otlp.decode(body, otlp.PROTOBUF).spans) == 8_192
+
+
+def test_a_trace_that_comes_in_pieces_is_what_it_is_as_a_whole(tracer: Tracer) -> None:
+    inner = {
+        names.INPUT_MESSAGES: '[{"role": "user", "content": "rewritten"}]',
+        names.REQUEST_MODEL: "inner",
+    }
+    outer = {
+        names.INPUT_MESSAGES: '[{"role": "user", "content": "as it was asked"}]',
+        names.REQUEST_MODEL: "outer",
+        names.INPUT_TOKENS: 11,
+        names.OUTPUT_TOKENS: 7,
+        names.ERROR_TYPE: "timeout",
+        names.FLAGS: ["prompt injection"],
+    }
+    child = span(1, span_id="0b" * 8, parent="0a" * 8, attributes=inner)
+    root = span(1, span_id="0a" * 8, status=2, attributes=outer)
+    store = tracer.store
+    assert store is not None
+    seen = []
+    for one in (child, root):  # as exporters send them: the outermost ends last
+        asyncio.run(tracer.otlp_in(otlp.encode([one]), otlp.PROTOBUF, ""))
+        (turn,) = store.turns()
+        seen.append((turn.number, turn.received))
+    found = turn.trace
+    assert found.question == "as it was asked" and found.model == "outer"
+    assert (found.prompt_tokens, found.completion_tokens) == (11, 7)
+    assert found.error == "timeout" and found.flags == ("prompt injection",)
+    assert seen[0] == seen[1], "it is the same turn, received when it was"

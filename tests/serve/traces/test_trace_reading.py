@@ -6,8 +6,10 @@ import csv
 import gzip
 import io
 import json
+import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,11 @@ from trace_fakes import ADDRESS, KEY, redact, span, trace
 from denizen.project.errors import ArtefactError, DataError
 from denizen.serve.traces import TraceStore, names, otlp
 from denizen.serve.traces.content import Policy
-from denizen.serve.traces.ingesting import FILE, Ingested, _candidates, ingest
+from denizen.serve.traces.ingesting import FILE, Ingested, _candidates, forget, ingest
 from denizen.serve.traces.langfuse_files import when
 from denizen.serve.traces.meaning import answer_of, question_of
 from denizen.serve.traces.reading import read
-from denizen.serve.traces.spans import Feedback
+from denizen.serve.traces.spans import Feedback, Source
 from denizen.serve.traces.views import exported, full, lines
 
 ONE = {
@@ -469,3 +471,110 @@ def test_a_trace_in_full_and_its_lines(store: TraceStore) -> None:
     store.put(trace(2), []).result(5)
     with pytest.raises(DataError, match="more than one"):
         full(store, "00")
+
+
+OWN = {"denizen_trace": 1, "trace": {**asdict(trace(1)), "flags": []}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"started": 2**70, "ended": 2**70},
+        {"ended": 2**70},
+        {"started": "5"},
+        {"started": 1.5},
+        {"prompt_tokens": "x"},
+        {"prompt_tokens": 2**70},
+        {"prompt_tokens": True},
+        {"confidence": float("nan")},
+        {"consent": "false"},
+        {"content": "whatever"},
+        {"caller": 5},
+        {"licence": None},
+        {"origin": ["x"]},
+    ],
+)
+def test_a_line_of_ours_with_wrong_types_is_rejected_alone(
+    store: TraceStore, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    bad = {**OWN, "trace": {**OWN["trace"], **change}}
+    good = {**OWN, "trace": {**OWN["trace"], "id": "ab" * 16}}
+    result = bring(
+        store, write(tmp_path / "o.jsonl", json.dumps(bad) + "\n" + json.dumps(good) + "\n")
+    )
+    assert result.new == 1 and [one.place.line for one in result.rejects] == [1]
+
+
+@pytest.mark.parametrize("change", [{"at": 2**70}, {"id": 5}, {"comment": 7}, {"score": True}])
+def test_feedback_of_wrong_types_is_rejected(
+    store: TraceStore, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    given = {"id": "f", "trace_id": trace(1).id, "score": 0.5, **change}
+    result = bring(store, write(tmp_path / "o.jsonl", json.dumps({**OWN, "feedback": [given]})))
+    assert result.new == 0 and len(result.rejects) == 1
+
+
+def test_what_came_with_our_own_lines_is_redacted_too(store: TraceStore, tmp_path: Path) -> None:
+    given = {"id": "f", "trace_id": trace(1).id, "score": 0.5, "comment": f"pay {ADDRESS}"}
+    line = {**OWN, "trace": {**OWN["trace"], "flags": [ADDRESS]}, "feedback": [given]}
+    bring(
+        store,
+        write(tmp_path / "o.jsonl", json.dumps(line)),
+        policy=Policy("redacted", redact),
+    )
+    kept = json.dumps(full(store, trace(1).id))
+    assert "pay [address]" in kept and ADDRESS not in kept and ADDRESS not in str(rows(store))
+
+
+@pytest.mark.parametrize("value", [4, "excellent", None])
+def test_feedback_on_another_scale_is_told(store: TraceStore, tmp_path: Path, value: Any) -> None:
+    scores = [{"id": "s", "name": "user-feedback", "value": value}]
+    result = bring(store, write(tmp_path / "t.json", json.dumps({**ONE, "scores": scores})))
+    assert result.new == 1 and rows(store)[0]["score"] is None
+    assert [one.reason for one in result.rejects] == [
+        "score 'userfeedback' is no number from -1 to 1"
+    ]
+
+
+def test_a_time_beyond_what_is_stored_spoils_no_other(store: TraceStore, tmp_path: Path) -> None:
+    late = {**ONE, "id": "late", "timestamp": "9999-12-31T00:00:00Z"}
+    result = bring(store, write(tmp_path / "t.json", json.dumps([late, ONE])))
+    assert result.new == 2 and len(store.turns()) == 2
+
+
+def test_what_the_store_forgot_is_read_in_again(store: TraceStore, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.json", json.dumps(ONE))
+    bring(store, path)
+    store.purge(2**62)
+    assert bring(store, path).unchanged == 1 and len(store.turns()) == 1
+
+
+def test_odd_ends_of_lines_do_not_spoil_the_list(store: TraceStore, tmp_path: Path) -> None:
+    odd = {**ONE, "input": "one\u2028two\x85three\x0bfour"}
+    path = write(tmp_path / "t.json", json.dumps(odd))
+    bring(store, path)
+    assert bring(store, path).unchanged == 1
+    forget(tmp_path, ["ab" * 16])
+    assert json.loads((tmp_path / FILE).read_text("utf-8"))["question"] == odd["input"]
+
+
+def test_what_utf8_cannot_hold_spoils_no_other(store: TraceStore, tmp_path: Path) -> None:
+    odd = {**ONE, "id": "a\ud800", "tags": ["\udfff"]}
+    name = os.fsdecode(b"t\xff.json")
+    path = write(tmp_path / name, json.dumps([odd, ONE, {**ONE, "id": "b", "input": ""}]))
+    result = bring(store, path, licence="\udcff")
+    assert result.new == 2 and len(result.rejects) == 1
+    json.dumps(result.to_json(), ensure_ascii=False).encode("utf-8")
+    assert bring(store, path, licence="\udcff").unchanged == 2
+
+
+def test_otlp_whose_length_looks_like_a_bracket_is_read(tmp_path: Path) -> None:
+    made = (otlp.encode([span(1, name="x" * n, source=Source())]) for n in range(200))
+    bodies = {body[1:2]: body for body in made}
+    for bracket in (b"{", b"["):
+        (tmp_path / "t.pb").write_bytes(bodies[bracket])
+        assert [len(spans) for spans, _ in read([tmp_path / "t.pb"]).spans] == [1]
+
+
+def test_json_may_begin_with_an_empty_line(tmp_path: Path) -> None:
+    assert read([write(tmp_path / "t.json", "\n" + json.dumps(ONE))]).drafts

@@ -379,3 +379,44 @@ def test_no_text_reaches_the_query(store: TraceStore) -> None:
     assert store.turns(trace_id="' OR 1=1 --") == []
     assert store.ids("%") == [] and store.ids("0' OR '1'='1") == []
     assert store.ids("0000") == [trace(1).id]
+
+
+def left(folder: Path, text: bytes) -> list[str]:
+    return [one.name for one in folder.iterdir() if text in one.read_bytes()]
+
+
+def test_what_a_tool_deletes_leaves_the_log_of_writes_too(
+    store: TraceStore, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        store.put(trace(number, question=f"needle{number}"), []).result(5)
+    other = TraceStore(store.path)  # `denizen traces` beside a server
+    assert left(tmp_path, b"needle1")
+    other.delete([trace(1).id])
+    assert left(tmp_path, b"needle1") == [] and left(tmp_path, b"needle2")
+    other.purge(time.time_ns() + 1)
+    assert left(tmp_path, b"needle2") == []
+    other.close()
+
+
+def test_an_exporter_of_the_past_loses_nothing(store: TraceStore) -> None:
+    told: list[int] = []
+    store.cursor("one that was configured once")
+    store.put(trace(1), [span(1)]).result(5)
+    store.close()
+    today = TraceStore(store.path)
+    today.tell_losses(told.append)
+    today.purge(time.time_ns() + 1)
+    assert today.counts()["deleted"] == 1 and told == []
+    today.close()
+
+
+def test_an_exporter_gets_no_more_than_it_can_hold(store: TraceStore) -> None:
+    long = {"a": "x" * 2**20}
+    spans = [span(1, span_id=f"{n:016x}", attributes=long) for n in range(1, 12)]
+    store.put(trace(1), spans).result(10)
+    taken, last = [], 0
+    while page := store.spans_after(last, 200):
+        taken.append(len(page))
+        last = page[-1][0]
+    assert taken == [4, 4, 3]

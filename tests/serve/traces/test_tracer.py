@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trace_fakes import ADDRESS, KEY, asked, outcome, redact, visit
+from trace_fakes import ADDRESS, KEY, asked, outcome, redact, span, visit
 
 from denizen.project.config import TraceConfig
 from denizen.project.errors import ConfigError
-from denizen.serve.exchange import Fault, Request, Sampling, Turn, Usage
-from denizen.serve.traces import Tracer, TraceStore, names
+from denizen.serve.exchange import Fault, Outcome, Request, Sampling, Turn, Usage
+from denizen.serve.traces import Tracer, TraceStore, names, otlp, rows
 from denizen.serve.traces.spans import ERROR, OK, SERVER, Span
 from denizen.serve.traces.tracer import SPOOL
+from denizen.serve.traces.views import lines
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -141,11 +144,22 @@ def test_the_servers_own_redactor_leaves_nothing_of_a_person(tmp_path: Path) -> 
     assert b"I am [" in data
 
 
-def test_consent_can_be_withdrawn_by_a_request(tracer: Tracer) -> None:
-    recording = tracer.start(visit(), asked(metadata={"consent": "no"}))
+@pytest.mark.parametrize(
+    ("told", "eligible"),
+    [
+        *(({"consent": word}, False) for word in ("no", "No ", "n", "denied", "never", "0", "")),
+        ({"Consent": "no"}, False),
+        ({"consent": "Yes"}, True),
+        ({"other": "no"}, True),
+    ],
+)
+def test_consent_can_be_withdrawn_by_a_request(
+    tracer: Tracer, told: dict[str, str], eligible: bool
+) -> None:
+    recording = tracer.start(visit(), asked(metadata=told))
     recording.finish(outcome(), "yes", None)
     tracer.flush()
-    assert not tracer.store.turns()[0].eligible  # type: ignore[union-attr]
+    assert tracer.store.turns()[0].eligible is eligible  # type: ignore[union-attr]
 
 
 def test_consent_cannot_be_given_by_a_request(tmp_path: Path) -> None:
@@ -342,3 +356,125 @@ def test_usage_told_by_a_stage_is_kept(tracer: Tracer) -> None:
     spans = tracer.store.spans(recording.trace_id)  # type: ignore[union-attr]
     told = [s.attributes.get(names.OUTPUT_TOKENS) for s in spans if s.kind != SERVER]
     assert told == [3, None]
+
+
+def test_a_refused_request_keeps_no_words_in_place_of_a_model(tmp_path: Path) -> None:
+    tracer = Tracer.from_config(TraceConfig(), tmp_path, redact)
+    fault = Fault(404, "no such model", code="model_not_found")
+    for name in ("should I sell my 500 ETH?", "gpt-4o"):
+        recording = tracer.start(visit(), Request(name, (Turn("user", "x"),)))
+        with recording.span("generate"):
+            pass
+        recording.finish(None, "", fault)
+    tracer.close()
+    kept = (tmp_path / "traces.sqlite").read_bytes()
+    assert b"500 ETH" not in kept and b"gpt-4o" in kept
+
+
+@pytest.mark.parametrize(
+    ("text", "done", "most", "reason"),
+    [("x", outcome(), None, "stop"), ("x", outcome(), 5, "length"), ("x", None, None, "error")],
+)
+def test_the_kept_answer_says_why_it_ended(
+    tracer: Tracer, text: str, done: Outcome | None, most: int | None, reason: str
+) -> None:
+    recording = tracer.start(visit(), asked(sampling=Sampling(max_tokens=most)))
+    recording.finish(done, text, None)
+    (root,) = spans_of(tracer, recording.trace_id).values()
+    assert json.loads(root.attributes[names.OUTPUT_MESSAGES])[0]["finish_reason"] == reason
+
+
+def test_feedback_does_not_wait_for_a_full_disk(
+    tracer: Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tracer.store
+    assert store is not None
+    recording = tracer.start(visit(), asked())
+    recording.finish(outcome(), "x", None)
+    assert tracer.flush()
+
+    def full(db: object, *_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("denizen.serve.traces.rows.put_feedback", full)
+        start = time.monotonic()
+        with pytest.raises(Fault) as caught:  # its thread is one of the few that answer
+            tracer.feedback(recording.trace_id, 1, "", visit())
+        assert caught.value.status == 503 and time.monotonic() - start < 3
+
+
+def test_documents_are_objects_as_the_conventions_demand(tmp_path: Path) -> None:
+    tracer = Tracer.from_config(TraceConfig(content="full"), tmp_path, redact)
+    recording = tracer.start(visit(), asked())
+    with recording.span("retrieve") as stage:
+        stage.set(documents=["uniswap.md", {"id": "aave.md", "score": 0.5}])
+    recording.finish(outcome(), "x", None)
+    found = spans_of(tracer, recording.trace_id)["retrieval"].attributes
+    tracer.close()
+    assert found[names.RETRIEVAL_DOCUMENTS] == [
+        {"id": "uniswap.md"},
+        {"id": "aave.md", "score": 0.5},
+    ]
+
+
+def test_closing_does_not_wait_for_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracer = Tracer.from_config(TraceConfig(), tmp_path, redact)
+
+    def full(db: object, *_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("denizen.serve.traces.rows.put_trace", full)
+    tracer.start(visit(), asked()).finish(outcome(), "x", None)
+    deadline = time.monotonic() + 5
+    while not tracer.counts().get("write_failures"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    start = time.monotonic()  # systemd and Docker kill what does not end in time
+    assert not tracer.close() and time.monotonic() - start < 5
+    assert tracer.counts()["lost"] == 1
+
+
+def test_what_nobody_agreed_to_is_not_among_what_may_be_trained_on(tmp_path: Path) -> None:
+    tracer = Tracer.from_config(TraceConfig(content="full", consent=True), tmp_path, redact)
+    for question, told in (("agreed", {}), ("never agreed", {"consent": "no"})):
+        recording = tracer.start(visit(PARENT), asked(question, metadata=told))
+        with recording.span("generate"):
+            pass
+        recording.finish(outcome(), "x", None)
+    ours = span(1, trace_id=recording.trace_id, span_id=PARENT[36:52])
+    theirs = replace(ours, attributes={names.INPUT_MESSAGES: "the caller's own"})
+    asyncio.run(tracer.otlp_in(otlp.encode([theirs]), otlp.PROTOBUF, ""))
+    assert tracer.store is not None
+    (line,) = lines(tracer.store, eligible=True)
+    assert "agreed" in line and "never agreed" not in line and "caller's own" not in line
+    kept = otlp.decode(json.dumps(json.loads(line)["otlp"]).encode(), otlp.JSON).spans
+    assert [one.name for one in kept] == ["chat denizen", "chat denizen-1"]
+    everything = "".join(lines(tracer.store))
+    assert "never agreed" in everything and "caller's own" in everything
+    tracer.close()
+
+
+def test_what_is_sent_again_does_not_pile_up_before_a_full_disk(
+    tracer: Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, full = rows.put_spans, True
+
+    def small(*given: Any) -> int:
+        if full:
+            raise sqlite3.OperationalError("database or disk is full")
+        return put(*given)
+
+    monkeypatch.setattr("denizen.serve.traces.rows.put_spans", small)
+    body = otlp.encode([span(1)])
+    for _ in range(5):  # a collector that was told 503 sends it again
+        with pytest.raises(Fault) as caught:
+            asyncio.run(tracer.otlp_in(body, otlp.PROTOBUF, ""))
+        assert caught.value.status == 503
+    assert tracer.counts()["waiting"] == 1
+    full = False
+    assert tracer.flush()
+    asyncio.run(tracer.otlp_in(otlp.encode([span(2)]), otlp.PROTOBUF, ""))
+    assert tracer.counts()["lost"] == 0

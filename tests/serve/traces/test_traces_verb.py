@@ -97,3 +97,39 @@ def test_an_unreadable_file_writes_nothing(tmp_path: Path) -> None:
         run(INGEST, str(path), "-w", str(tmp_path / "w"))
     assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
     assert not (tmp_path / "w" / "traces.sqlite").exists()
+
+
+def test_what_is_deleted_is_no_candidate_any_more(tmp_path: Path) -> None:
+    source, at = tmp_path / "t.jsonl", str(tmp_path / "w")
+    source.write_text("".join(json.dumps({**ROW, "id": f"t{n}"}) + "\n" for n in range(3)))
+    run(INGEST, str(source), "--consent", "--workspace", at)
+    file = tmp_path / "w" / "traces" / "ingested.jsonl"
+    keys = [json.loads(line)["trace_id"] for line in file.read_text().splitlines()]
+    run(verb.app, "delete", keys[0], "--workspace", at)
+    assert [json.loads(line)["trace_id"] for line in file.read_text().splitlines()] == keys[1:]
+    run(verb.app, "purge", "--days", "0", "--workspace", at)
+    assert not file.exists()
+    again = run(INGEST, str(source), "--consent", "--json", "--workspace", at)
+    assert again["new"] == 3 and len(run(verb.app, "list", "--json", "--workspace", at)) == 3
+
+
+@pytest.mark.parametrize("days", ["inf", "nan", "1e300", "-1"])
+def test_days_that_are_no_days_are_refused(workspace: str, days: str) -> None:
+    done = CliRunner().invoke(verb.app, ["purge", "--days", days, "--workspace", workspace])
+    assert done.exit_code == 2 and len(run(verb.app, "list", "--json", "--workspace", workspace))
+
+
+def test_nothing_is_said_to_be_written_that_was_not(tmp_path: Path) -> None:
+    source = tmp_path / "t.jsonl"
+    source.write_text(json.dumps({**ROW, "input": ""}))
+    assert "written to" not in run(INGEST, str(source), "--workspace", str(tmp_path / "w"))
+
+
+@pytest.mark.parametrize("out", [".", "file/below"])
+def test_a_place_that_cannot_be_written_is_one_line(
+    workspace: str, tmp_path: Path, out: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DenizenError) as caught:
+        run(verb.app, "export", str(tmp_path / out), "--workspace", workspace)
+    assert str(tmp_path) in str(caught.value)

@@ -11,14 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 from denizen.project.errors import DenizenError
 from denizen.serve.answering import wording
 from denizen.serve.answering.auditing import Audits
-from denizen.serve.answering.claims import UNVERIFIED, unverified
+from denizen.serve.answering.claims import UNVERIFIED, unborne
 from denizen.serve.answering.composing import Exact
 from denizen.serve.answering.conversation import read
 from denizen.serve.answering.drafting import Drafting
@@ -42,15 +40,12 @@ from denizen.serve.answering.ports import NullRecording, Parts, Recorded
 from denizen.serve.answering.report import NAME, Review, as_text, review, wanted
 from denizen.serve.answering.sending import Sending
 from denizen.serve.answering.skills import Senses, asks_sources, has_figures
+from denizen.serve.answering.timing import aside
 from denizen.serve.answering.turning import InTurn, Local, Reply, total
 from denizen.serve.exchange import Fault, Origin, Outcome, Request, Usage, Visit
 
 NOTHING = Usage()
 _log = logging.getLogger("denizen.serve")
-# Characters of a conversation from which reading it takes more than some milliseconds.
-LARGE = 20_000
-A = TypeVar("A")
-T = TypeVar("T")
 
 
 class Analyst:
@@ -72,10 +67,11 @@ class Analyst:
     ) -> Reply:
         """Answer the last question of a request, by `until` at the latest; raises Fault."""
         parts = self._parts
-        talk = await _aside(request, read, request)
+        size = sum(len(turn.content) for turn in request.turns)
+        talk = await aside(size, read, request)
         await self._drafting.fits(talk)
         asked = wanted(request.format, parts.suite)
-        sense = await _aside(request, self._senses.read, talk.question)
+        sense = await aside(size, self._senses.read, talk.question)
         turn = InTurn(request, named, visit, trace, talk, sense, asked, flags, until)
         if marked := parts.shield.fingerprint(talk.question):
             return await self._sending.send(turn, marked, Outcome(request.model, NOTHING))
@@ -168,18 +164,18 @@ class Analyst:
         flags: tuple[str, ...] = (),
         origin: Origin = "local",
     ) -> Reply:
-        """A finding with its citations; its confidence is the router's where there is one."""
-        local = found.confidence if judged.confidence is None else judged.confidence
+        """A finding with its citations; that the sources answer at all is a signal, no promise."""
+        sure = {} if found.confidence is None else {"answerable": found.confidence}
         outcome = Outcome(
             turn.request.model,
             usage,
             origin,
-            confidence=None if origin == "upstream" else local,
+            confidence=None if origin == "upstream" else judged.confidence,
             citations=found.citations,
             flags=(*turn.flags, *flags, *found.flags),
             skill=judged.group,
             adapter=turn.named.adapter,
-            signals=judged.signals,
+            signals={**judged.signals, **sure},
         )
         text = wording.message(Exact(found.text), (), found.citations)
         return await self._sending.send(
@@ -225,14 +221,16 @@ class Analyst:
     async def _from_above(
         self, turn: InTurn, said: Escalated, local: Local, judged: Judged
     ) -> Reply:
-        answer, reviewed = said.answer, None
+        answer, reviewed, claims = said.answer, None, said.claims
         flags: tuple[str, ...] = ()
         if answer.schema is not None and answer.schema.name == NAME:
             reviewed = review(turn.talk.written, answer.text)
             answer = replace(answer, text=as_text(reviewed.object()))
             flags = reviewed.flags
-        elif not answer.ok and unverified(answer.text, [turn.talk.known, *said.answer.derivation]):
-            flags = (UNVERIFIED,)
+        elif claims is not None:
+            known = turn.talk.known
+            if await aside(len(known), unborne, answer.text, known, [claims]):
+                flags = (UNVERIFIED,)
         outcome = Outcome(
             turn.request.model,
             total(local.usage, said.usage),
@@ -241,7 +239,10 @@ class Analyst:
             draft=answer.draft,
             call=answer.call,
             derivation=answer.derivation or (reviewed.rationale if reviewed else ()),
-            corrections=(*said.corrections, *(reviewed.corrections if reviewed else ())),
+            corrections=(
+                *(claims.corrections if claims else ()),
+                *(reviewed.corrections if reviewed else ()),
+            ),
             flags=(*turn.flags, judged.reason, *flags),
             skill=judged.group,
             adapter=local.adapter,
@@ -276,13 +277,6 @@ class Analyst:
         if fault := broken(text, turn.request.format):
             raise not_kept(fault)
         return text
-
-
-async def _aside(request: Request, work: Callable[[A], T], argument: A) -> T:
-    """Do what reads the whole text; in a thread where that would hold up other callers."""
-    if sum(len(turn.content) for turn in request.turns) < LARGE:
-        return work(argument)
-    return await asyncio.to_thread(work, argument)
 
 
 def _is_exact(answer: Exact, reviewed: Review | None) -> bool:

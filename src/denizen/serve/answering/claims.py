@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -30,6 +31,7 @@ STRANGER = "a calculation uses figures that were not given"
 CONTRADICTED = "figures contradict the calculation"
 UNVERIFIED = "unverified figures"
 RELATIVE = Decimal("0.001")
+MAX_GIVEN = 200  # figures from which another may follow
 # Numbers under these names are no figures: how sure an answer is (0 to 1), and what numbers things.
 _SURENESS = re.compile(r"confiden|certain|probab|likel|score|relevan", re.IGNORECASE)
 _NUMBERING = re.compile(r"(?:^|[_-])(?:id|index|step|rank|page|version)$", re.IGNORECASE)
@@ -37,14 +39,21 @@ _NUMBERING = re.compile(r"(?:^|[_-])(?:id|index|step|rank|page|version)$", re.IG
 
 @dataclass(frozen=True)
 class Claims:
-    """A checked text. `results` are those of the calls in it, in order."""
+    """A checked text. `results` are those of the calls in it, in order; `steps` derive these, and
+    `sums` are its own ("2 x 3 = 6")."""
 
     text: str
     corrections: tuple[tuple[str, str], ...] = ()
-    derivation: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    sums: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     results: tuple[Result, ...] = field(default=(), repr=False)
     flags: tuple[str, ...] = ()
+
+    @property
+    def derivation(self) -> tuple[str, ...]:
+        """Every step of it."""
+        return (*self.steps, *self.sums)
 
     @property
     def ok(self) -> bool:
@@ -52,11 +61,13 @@ class Claims:
         return not {BAD_CALL, STRANGER, CONTRADICTED} & set(self.flags)
 
 
-def checked(text: str, written: str, known: str = "", earlier: Sequence[Result] = ()) -> Claims:
+def checked(
+    text: str, written: str, known: str = "", earlier: Sequence[Result] = (), before: str = ""
+) -> Claims:
     """Check the figures of a text; `written` is what calls may use, `known` all that was said,
-    and `earlier` the results that the text goes on from."""
+    `earlier` the results that the text goes on from, and `before` what stands right before it."""
     said, corrections, steps, calls, results, flags = _evaluated(text, written)
-    said, more, sum_steps = _recomputed(said)
+    said, more, sum_steps = _recomputed(said, before)
     corrections += more
     if results or earlier:
         told = "\n".join([written, known, *sum_steps])
@@ -66,11 +77,27 @@ def checked(text: str, written: str, known: str = "", earlier: Sequence[Result] 
     return Claims(
         said,
         tuple(corrections),
-        tuple(steps + sum_steps),
+        tuple(steps),
+        tuple(sum_steps),
         tuple(calls),
         tuple(results),
         tuple(dict.fromkeys(flags)),
     )
+
+
+def unborne(
+    text: str, known: str, found: Sequence[Claims], as_json: bool = False
+) -> tuple[str, ...]:
+    """Figures of a checked text that stand neither in `known` nor in a calculation from it.
+
+    A sum vouches for its result where its own figures are vouched for.
+    """
+    sources = [known, *(step for claims in found for step in claims.steps)]
+    for step in (step for claims in found for step in claims.sums):
+        terms, _, exact = step.rpartition(" = ")
+        if not unverified(terms, sources):
+            sources.append(exact)
+    return (unverified_json if as_json else unverified)(text, sources)
 
 
 def unverified(text: str, sources: Sequence[str]) -> tuple[str, ...]:
@@ -96,7 +123,7 @@ def unverified_json(text: str, sources: Sequence[str]) -> tuple[str, ...]:
 
     try:
         leaves = list(_leaves(json.loads(text, parse_int=Decimal, parse_float=Decimal)))
-    except (ValueError, ArithmeticError, RecursionError):  # cut short, or beyond all figures
+    except (ValueError, ArithmeticError, RecursionError):  # cut short
         return unverified(text, sources)
     known = frozenset[Amount]().union(*(amounts(source) for source in sources))
     words = "\n".join(leaf for _, leaf in leaves if isinstance(leaf, str))
@@ -108,9 +135,10 @@ def unverified_json(text: str, sources: Sequence[str]) -> tuple[str, ...]:
             continue
         try:
             size, *ratios = (value.copy_abs().scaleb(-places) for places in (0, 2, 4))
-        except ArithmeticError:
-            size, ratios = value, []
-        if not any(("ratio", one) in known for one in ratios) and not bears(("plain", size), known):
+            told = any(("ratio", one) in known for one in ratios) or bears(("plain", size), known)
+        except ArithmeticError:  # beyond all figures
+            told = False
+        if not told:
             found.append(str(value)[:80])
     return tuple(dict.fromkeys(found))
 
@@ -160,7 +188,8 @@ def _evaluated(
 def _compared(
     text: str, results: Sequence[Result], known: str
 ) -> tuple[str, list[tuple[str, str]], list[str]]:
-    """Figures in the unit of the last result that are neither given, nor a step, nor the result."""
+    """Figures in the unit of the last result that are neither given, nor a step, nor the result,
+    nor follow from these: what is left after a fee contradicts no fee."""
     result = results[-1]
     if result.number is None or result.headline == UNANSWERABLE:
         return text, [], []
@@ -176,7 +205,7 @@ def _compared(
         value = said.value * 100 if said.unit == "%" else said.value
         exact = result.number
         near = abs(abs(value) - abs(exact)) <= max(abs(exact) * RELATIVE, _last_place(span))
-        if near or (said.value, said.unit) in given:
+        if near or (said.value, said.unit) in given or _follows(said, span, given):
             continue
         wrong.append((start, end, span))
     if not wrong:
@@ -189,11 +218,28 @@ def _compared(
     return text, [(wrong[0][2], exact_text)], []
 
 
-def _recomputed(text: str) -> tuple[str, list[tuple[str, str]], list[str]]:
+def _follows(said: Quantity, span: str, given: Collection[tuple[Decimal, str]]) -> bool:
+    """Whether a figure is the sum or difference of two others of its unit, or a share of one."""
+    alike = sorted(value for value, unit in given if unit == said.unit)[:MAX_GIVEN]
+    shares = [] if said.unit == "%" else [value for value, unit in given if unit == "%"][:MAX_GIVEN]
+    scale = 100 if said.unit == "%" else 1
+    near, value = _last_place(span) / scale, abs(said.value)
+    for one in alike:
+        for other in (value - one, one - value):
+            place = bisect_left(alike, other - near)
+            if place < len(alike) and alike[place] <= other + near:
+                return True
+        parts = (part for share in shares for part in (share, 1 - share, 1 + share))
+        if any(abs(one * part - value) <= near for part in parts):
+            return True
+    return False
+
+
+def _recomputed(text: str, before: str) -> tuple[str, list[tuple[str, str]], list[str]]:
     """Wrong sums corrected; right ones are steps as they stand."""
     corrections: list[tuple[str, str]] = []
     steps: list[str] = []
-    for found in reversed(list(sums(text))):
+    for found in reversed(list(sums(text, before))):
         if not found.right:
             text = f"{text[: found.start]}{found.exact}{text[found.end :]}"
             corrections.insert(0, (found.claimed, found.exact))

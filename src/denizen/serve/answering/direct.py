@@ -17,7 +17,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from denizen.models.chat import SYSTEM
-from denizen.serve.answering.claims import UNVERIFIED, Claims, checked, unverified, unverified_json
+from denizen.serve.answering.claims import UNVERIFIED, Claims, checked, unborne, unverified_json
 from denizen.serve.answering.conversation import everything
 from denizen.serve.answering.formats import broken, hidden, not_kept, repair
 from denizen.serve.answering.holding import Held
@@ -25,9 +25,10 @@ from denizen.serve.answering.naming import Named
 from denizen.serve.answering.ports import Checked, Parts, Recorded, Watching
 from denizen.serve.answering.sending import WITHHELD as NOT_SHOWN
 from denizen.serve.answering.sending import blocks, covered, emptied
-from denizen.serve.answering.timing import bounded, within
+from denizen.serve.answering.timing import aside, bounded, within
 from denizen.serve.answering.turning import total
 from denizen.serve.exchange import (
+    Fault,
     Finish,
     Outcome,
     Piece,
@@ -87,14 +88,15 @@ class Direct:
         source = self._parts.backend.stream(made.request, made.named.adapter)
         async with aclosing(bounded(source, until)) as pieces:
             async for piece in pieces:
-                made.count(piece)
+                made.usage = piece.usage or made.usage
                 choice = choices[piece.index]
                 text = self._let_out(choice, piece.text)
                 if piece.finish:
                     text += self._let_out(choice, None)
-                    made.take(choice)
+                    await aside(made.size, made.take, choice)
                 if text or piece.tool_calls or piece.finish or piece.usage:
-                    yield replace(self._called(made, choice, piece), text=text)
+                    piece = await aside(made.size, self._called, made, choice, piece)
+                    yield replace(piece, text=text)
 
     async def _whole(self, made: _Made, until: float) -> AsyncGenerator[Piece, None]:
         """Every choice is written out, checked, and mended once before anything is sent."""
@@ -110,7 +112,10 @@ class Direct:
                 made.flags.append(NOT_MET)
             elif fault is not None:
                 raise not_kept(fault)
-        sent = [self._sent(made, choice, index) for index, choice in enumerate(choices)]
+        sent = [
+            await aside(made.size, self._sent, made, choice, index)
+            for index, choice in enumerate(choices)
+        ]
         judged = [await within(until, self._judged(made, pieces)) for pieces in sent]
         for piece in (piece for pieces in judged for piece in pieces):
             yield piece
@@ -199,7 +204,12 @@ class Direct:
             Turn("user", repair(fault)),
         )
         again = replace(made.request, turns=turns, n=1)
-        usage, choices = await self._written(made, again, until)
+        try:
+            usage, choices = await self._written(made, again, until)
+        except Fault as error:
+            if error.code != "context_length_exceeded":
+                raise
+            return Usage(), choice  # there is no room for it, which is no fault of the caller's
         return usage, choices[0]
 
     def _fault(self, made: _Made, choice: _Choice) -> str | None:
@@ -212,7 +222,7 @@ class Direct:
         return broken(choice.text, made.request.format)
 
     def _choice(self, made: _Made) -> _Choice:
-        held = Held(made.written, made.known, made.checks and made.plain)
+        held = Held(made.known, made.known, made.checks and made.plain)
         return _Choice(held, self._parts.shield.stream(made.known))
 
     def _let_out(self, choice: _Choice, text: str | None) -> str:
@@ -229,9 +239,7 @@ class _Made:
     """One answer in the making."""
 
     def __init__(self, request: Request, named: Named, known: str) -> None:
-        self.request, self.named, self.known = request, named, known
-        # Calls in free text may use whatever was said.
-        self.written = known
+        self.request, self.named, self.known, self.size = request, named, known, len(known)
         self.checks = named.kind != "base"
         self.plain = request.format.kind == "text" and not request.tools
         self.offered = {tool.get("function", {}).get("name") for tool in request.tools}
@@ -239,9 +247,6 @@ class _Made:
         self.flags: list[str] = []
         self.usage = Usage()
         self._claims: list[Claims] = []
-
-    def count(self, piece: Piece) -> None:
-        self.usage = piece.usage or self.usage
 
     def take(self, choice: _Choice) -> None:
         """A choice is finished: what its checks found."""
@@ -253,13 +258,11 @@ class _Made:
             return
         # What goes out as it was written is calculated as well, for what its figures follow from.
         found = choice.held.found if self.plain else [self._claimed(choice.text)]
-        sources = [self.known, *(step for claims in found for step in claims.derivation)]
-        look = unverified if self.request.format.kind == "text" else unverified_json
-        if look(choice.text, sources):
+        if unborne(choice.text, self.known, found, self.request.format.kind != "text"):
             self.flags.append(UNVERIFIED)
 
     def _claimed(self, text: str) -> Claims:
-        claims = checked(text, self.written, self.known)
+        claims = checked(text, self.known, self.known)
         return claims if claims.ok else Claims(text)
 
     def outcome(self) -> Outcome:
@@ -288,10 +291,8 @@ def prepared(request: Request, named: Named, reasoning: str) -> Request:
     role = SYSTEM
     if reasoning == "draft" and request.format.kind == "text" and not request.tools:
         role = f"{role} {DRAFT}"
-    first, *rest = request.turns
-    if first.role in ("system", "developer"):
+    turns = request.turns
+    if turns[0].role in ("system", "developer"):
         # Templates may take one system turn only.
-        role, turns = f"{role}\n{first.content}", tuple(rest)
-    else:
-        turns = request.turns
+        role, turns = f"{role}\n{turns[0].content}", turns[1:]
     return replace(request, turns=(Turn("system", role), *turns))

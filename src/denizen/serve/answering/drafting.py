@@ -36,7 +36,9 @@ class Drafting:
             return
         room = context - self.limit
         # No token is longer than its text, and a template adds a few to each turn.
-        most = sum(len(turn.content.encode()) + TEMPLATE for turn in talk.turns)
+        most = sum(
+            len(turn.content.encode("utf-8", "surrogatepass")) + TEMPLATE for turn in talk.turns
+        )
         if most <= room:
             return
         used = await self._parts.backend.count(Request("", talk.turns))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from denizen.models.chat import SYSTEM
 from denizen.project.errors import DenizenError
-from denizen.serve.answering.claims import checked
+from denizen.serve.answering.claims import Claims, checked
 from denizen.serve.answering.composing import Exact, compose
 from denizen.serve.answering.conversation import Talk
 from denizen.serve.answering.naming import Named
@@ -61,7 +61,7 @@ class Escalated:
     answer: Exact
     usage: Usage
     written: str
-    corrections: tuple[tuple[str, str], ...] = ()
+    claims: Claims | None = None  # where it is in words of its own
 
 
 async def judge(parts: Parts, turn: InTurn, local: Local) -> Judged:
@@ -179,7 +179,7 @@ def _checked(parts: Parts, turn: InTurn, reply: Replied) -> Escalated:
     if not claims.ok:
         raise UpstreamFailed("the upstream's figures contradict the calculation")
     said = Exact(claims.text.strip(), derivation=claims.derivation)
-    return Escalated(said, reply.usage, reply.text, claims.corrections)
+    return Escalated(said, reply.usage, reply.text, claims)
 
 
 async def escalate_found(parts: Parts, turn: InTurn, found: Found) -> tuple[Found, Usage]:
@@ -223,7 +223,8 @@ def upstream_request(parts: Parts, talk: Talk, asked: Wanted | None) -> Request:
     """What leaves for the stronger model: the calculator in words, and the conversation."""
     from denizen.tasks import catalogue_prompt
 
-    told = catalogue_prompt(SYSTEM, parts.suite)
+    stated = talk.turns[0].content.removeprefix(SYSTEM)  # what a client said of a position there
+    told = f"{catalogue_prompt(SYSTEM, parts.suite)}{stated}"
     turns = (Turn("system", told), *(turn for turn in talk.turns if turn.role != "system"))
     if asked is not None:
         schema = asked.schema

@@ -12,23 +12,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from denizen.retrieve import Document
 
-# Keys of the front matter, by what people ask; the first that fits and is there.
+# Keys of the front matter, by what people ask; the first that fits and is there.  The words alone
+# are not enough: "what does ERC-721 require of a transfer?" asks for no list of proposals.
+_PAPERS = r"(?:proposals?|documents?|standards?|EIPs?|ERCs?)\b(?![- ]?\d)"
+_MADE = r"(?:created|proposed|written|introduced|published|made|submitted)"
 _ASKED: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), keys)
     for pattern, keys in (
-        (r"\bwho\b.*\b(?:wrote|written|authored|behind)\b|\bauthors?\b|\bauthored\b|\bwritten by\b",
+        (r"\bwho\b.*\b(?:wrote|written|authored)\b|\bwho (?:is|are|stands?) behind\b(?!.*\bin\b)"
+         r"|\bauthors?\b|\bauthored\b|\bwritten by\b",
          ("author", "authors")),
-        (r"\bstatus\b|\bhow far along\b|\b(?:is|has)\b.*\b(?:final|draft|finali[sz]ed|accepted)\b",
+        (r"\bstatus\b(?! codes?\b)|\bhow far along\b"
+         r"|^\W*(?:is|has)\b(?!.*\b(?:in|of|under|by)\b).*\b(?:final|draft|finali[sz]ed|accepted)\b",
          ("status",)),
-        (r"\b(?:when|date|day)\b.*\b(?:updated|changed|revised)\b|\blast (?:updated|changed)\b",
+        (r"\b(?:when (?:was|were|did)|date|day)\b.*\b(?:updated|changed|revised)\b"
+         r"|\blast (?:updated|changed)\b",
          ("updated", "last-updated")),
-        (r"\bwhen (?:was|were|did)\b.*\b(?:created|proposed|written|introduced|published|made|come"
-         r"|first|submitted)\b|\bwhat (?:day|date)\b|\bcreat(?:ed|ion)\b|\bdate of\b",
+        (rf"\bwhen (?:was|were|did)\b.*\b(?:{_MADE}|come|first)\b|\bcreat(?:ed|ion) (?:date|on)\b"
+         rf"|\bwhat (?:day|date)\b.*\b(?:{_MADE}|date from)\b|\bdate of (?:creation|publication)\b",
          ("created", "date")),
-        (r"\brequir\w+\b|\bdepend\w+\b|\bbuild(?:s)? on\b", ("requires",)),
-        (r"\bdiscuss\w*\b|\bthread\b|\bforum\b", ("discussions-to", "discussion")),
-        (r"\bcategory\b", ("category",)),
-        (r"\btype\b|\bkind of (?:proposal|document)\b", ("type", "category")),
+        (rf"\b(?:requires?|depends? on|builds? on)\W*$|\brequires? (?:which|what)\b"
+         rf"|\bdependenc(?:y|ies) of\b|\b{_PAPERS}.*\b(?:require|required by|depends? on)\b",
+         ("requires",)),
+        (r"\bwhere\b.*\bdiscussed\b|\bdiscussions?[ -](?:to|thread|link|forum)\b|\bforum\b",
+         ("discussions-to", "discussion")),
+        (rf"\b(?:the|and|which|what) category(?: of {_PAPERS}|(?= of \S+\W*$)| (?:is|does)\b|\W*$)"
+         r"|^category\b",
+         ("category",)),
+        (rf"\b(?:type|kind) of {_PAPERS}|\b(?:which|what) type is\b|\bthe type of \S+\W*$"
+         r"|^type\b|\btype\W*$",
+         ("type", "category")),
     )
 )  # fmt: skip
 # Front matter stands at the head of a file.

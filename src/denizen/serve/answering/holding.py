@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from denizen.serve.answering.claims import Claims, checked
-from denizen.serve.answering.sums import is_link
+from denizen.serve.answering.sums import NEAR, is_link
 from denizen.tasks.quantities import placed_spans
 
 # Beyond this what is held goes out: it is no call of people.
@@ -29,7 +29,7 @@ class Held:
 
     def __init__(self, written: str, known: str, checks: bool = True) -> None:
         self._written, self._known, self._checks = written, known, checks
-        self._waiting = ""
+        self._waiting, self._last = "", ""  # what is held, and the end of what is not
         self.found: list[Claims] = []
 
     def feed(self, text: str) -> str:
@@ -52,7 +52,8 @@ class Held:
         if not text or not self._checks:
             return text
         results = [result for claims in self.found for result in claims.results]
-        found = checked(text, self._written, self._known, results)
+        found = checked(text, self._written, self._known, results, self._last)
+        self._last = f"{self._last}{found.text}"[-NEAR:]
         if found.corrections or found.derivation or found.flags:
             self.found.append(found)
         return found.text

@@ -48,15 +48,13 @@ class Names:
     def find(self, model: str) -> Named:
         """The meaning of a name; raises Fault 404 with the names there are.
 
-        Ollama's clients say `name:latest`.
+        Ollama's clients say `name:latest`, or leave it out.
         """
-        name = model.removesuffix(":latest")
-        if name == self.release:
-            return Named("analyst")
-        for card in self.cards:
-            if card.id == name:
-                return Named(card.kind, name if card.kind == "adapter" else "")
-        known = ", ".join(card.id for card in self.cards)
+        kinds = {card.id: card.kind for card in self.cards}
+        for name in (model, model.removesuffix(":latest"), f"{model}:latest"):
+            if name in kinds:
+                return Named(kinds[name], name if kinds[name] == "adapter" else "")
+        known = ", ".join(kinds)
         raise Fault(
             404,
             f"the model '{model[:80]}' does not exist here; there are: {known}",

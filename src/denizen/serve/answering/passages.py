@@ -31,6 +31,12 @@ NEARLY = 0.97
 # Weights beside the mean of the best cosines: the question's own words, the search's first passage.
 LEXICAL, FIRST = 0.3, 0.02
 _LONGEST = 600
+CUT = "[\u2026]"
+# Passages end within sentences that are longer than they: what then stands before and behind.
+_BEGUN = re.compile(r"[\w,)\]%][ \t]*(?:\n[ \t]*|(?<=[ \t]))$")
+_WITHIN = re.compile(r"(?!\d+[.)]\s)[a-z\d$(]|(?<=[ \t])\w")
+_ENDED = re.compile(r"[.!?:;\u2026][\"')\]*_`]*$")
+_GOES_ON = re.compile(r"[ \t]+\S|[ \t]*\n[ \t]*(?!\d+[.)]\s)[a-z\d$(]")
 MOST_COMPARED = 12
 NAMED = 0.6
 LONGEST_QUESTION = 4000
@@ -134,7 +140,7 @@ def _from_front(question: str, kept: Sequence[tuple[Hit, Document]]) -> list[_Se
     for hit, document in kept:
         if _is_named(question, document.title) and (place := front_line(question, document)):
             text = _plain(document.text[slice(*place)], document)
-            return [_Sentence(hit, document, *place, text[:_LONGEST])]
+            return [_Sentence(hit, document, *place, _short(text))]
     return []
 
 
@@ -161,7 +167,8 @@ def _sentences(hit: Hit, document: Document) -> Iterator[_Sentence]:
             shown = _plain(raw, document)
             least = 2 if keyed else 3
             if not _MARKUP.match(raw) and len(_WORD.findall(shown)) >= least:
-                yield _Sentence(hit, document, start, end, shown[:_LONGEST])
+                whole = _short(shown) if keyed else _marked(hit, text, start, end, _short(shown))
+                yield _Sentence(hit, document, start, end, whole)
 
 
 def _plain(raw: str, document: Document) -> str:
@@ -244,5 +251,22 @@ def borne(said: str, found: Found, question: str) -> bool:
     return True
 
 
+def _short(text: str) -> str:
+    """A text that is shown in part says so; it is not cut through a word or a figure."""
+    if len(text) <= _LONGEST:
+        return text
+    whole = text[: _LONGEST + 1].rpartition(" ")[0] or text[:_LONGEST]
+    return f"{whole} {CUT}"
+
+
+def _marked(hit: Hit, text: str, start: int, end: int, shown: str) -> str:
+    """What is shown of a sentence that the passage begins or ends within: it says so."""
+    if start == hit.citation.start and _BEGUN.search(text[max(0, start - 80) : start]):
+        shown = f"{CUT} {shown}" if _WITHIN.match(text, start) else shown
+    if end == hit.citation.end and not _ENDED.search(shown) and _GOES_ON.match(text, end):
+        shown = f"{shown} {CUT}"
+    return shown
+
+
 def _closed(text: str) -> str:
-    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
+    return text if text.endswith((".", "!", "?", ":", CUT)) else f"{text}."

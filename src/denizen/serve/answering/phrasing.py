@@ -15,7 +15,7 @@ from denizen.serve.answering.conversation import Talk
 from denizen.serve.answering.passages import Found, borne
 from denizen.serve.answering.ports import Parts
 from denizen.serve.answering.timing import close
-from denizen.serve.exchange import Request, Sampling, Turn, Usage
+from denizen.serve.exchange import Fault, Request, Sampling, Turn, Usage
 
 LEAST_PARAMETERS = 1_000_000_000
 TOKENS = 120
@@ -59,6 +59,8 @@ async def phrase(
         async for piece in pieces:
             text += piece.text
             usage = piece.usage or usage
+    except Fault:  # no room for the passages, or no luck
+        return None
     finally:
         await close(pieces)
     said = taken(found, text, talk.question)

@@ -72,13 +72,8 @@ REPORT_SCHEMA: dict[str, Any] = {
     ],
     "additionalProperties": False,
 }  # fmt: skip
-_SAMPLE: dict[str, Any] = {
-    "yield_assessment": "low",
-    "apr_sustainable": "low",
-    "risk_flags": ["low liquidity"],
-    "recommendations": [{"action": "hold", "rationale": "-", "rationale_by": "rules"}],
-    "confidence": 0.9,
-}
+SIGNED = "rationale_by"  # who gives the reasons: not every client's schema has a place for it
+_WHOLE = frozenset({*REPORT_SCHEMA["properties"], SIGNED})
 
 
 @dataclass(frozen=True)
@@ -101,18 +96,11 @@ class Review:
         return {**self.values, "risk_flags": list(self.values["risk_flags"]),
                 "confidence": float(self.values["confidence"])}  # fmt: skip
 
-    def report(
-        self, fields: frozenset[str] = frozenset(REPORT_SCHEMA["properties"])
-    ) -> dict[str, Any]:
+    def report(self, fields: frozenset[str] = _WHOLE) -> dict[str, Any]:
         """The object of REPORT_SCHEMA, or the `fields` of it."""
         made = self.object()
-        made["recommendations"] = [
-            {
-                "action": made.pop("recommendation"),
-                "rationale": "; ".join(self.rationale),
-                "rationale_by": "rules",
-            }
-        ]
+        advice = {"action": made.pop("recommendation"), "rationale": "; ".join(self.rationale)}
+        made["recommendations"] = [advice | ({SIGNED: "rules"} if SIGNED in fields else {})]
         order = [name for name in REPORT_SCHEMA["properties"] if name in fields]
         return {name: made[name] for name in order}
 
@@ -143,12 +131,28 @@ def wanted(format_: Format, suite: Suite) -> Wanted | None:
     known = frozenset(REPORT_SCHEMA["properties"])
     # Whatever families it was trained for: its fields are recomputed by the rules.
     if report and {"yield_assessment", "recommendations"} <= names <= known:
-        from denizen.serve.answering.formats import faults
-
-        sample = {name: value for name, value in _SAMPLE.items() if name in names}
-        if not faults(sample, format_.schema):
-            return Wanted(report, names)
+        for fields in (names | {SIGNED}, names):
+            if _fits(format_.schema, fields):
+                return Wanted(report, fields)
     return None
+
+
+def _fits(schema: Mapping[str, Any], fields: frozenset[str]) -> bool:
+    """Whether a schema takes every word that a report of these fields may hold."""
+    from denizen.serve.answering.formats import faults
+
+    for n in range(max(len(BAND_NAMES), len(FLAGS), len(RECOMMENDATIONS))):
+        band, action = BAND_NAMES[n % len(BAND_NAMES)], RECOMMENDATIONS[n % len(RECOMMENDATIONS)]
+        values = {
+            "yield_assessment": band,
+            "apr_sustainable": band,
+            "risk_flags": (list(FLAGS)[n % len(FLAGS)],),
+            "recommendation": action,
+            "confidence": Decimal("0.9"),
+        }
+        if faults(Review(values, ("-",)).report(fields), schema):
+            return False
+    return True
 
 
 def review(question: str, text: str) -> Review:

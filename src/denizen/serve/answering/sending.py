@@ -3,7 +3,7 @@
 Contract: hidden text, moderation and cuts are told in flags and in why the answer ends; a cut never
 goes through a word or a derivation, for half a figure is another figure.  JSON that keeps its
 schema no longer once something is hidden is a Fault 502; the metadata's words (draft, call,
-corrections) are held to the same rules as the answer's, and are empty where it is withheld.
+corrections, quotes) are held to the same rules as the answer's, and are empty where it is withheld.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ class Sending:
         async def fits(count: int) -> bool:
             said = "".join(words[:count])
             # No token is longer than its text: most answers need no tokenizer.
-            return len(said.encode()) <= limit or (
-                await self._parts.backend.count(Request("", text=said)) <= limit
-            )
+            if len(said.encode()) <= limit:
+                return True
+            used = await self._parts.backend.count(Request("", text=said))
+            return (used or len(said) // 4 + 1) <= limit  # a server elsewhere may tell none
 
         if await fits(len(words)):
             return text, False
@@ -82,9 +83,10 @@ def blocks(judged: Iterable[str]) -> bool:
 
 
 def covered(outcome: Outcome, check: Callable[[str], Checked]) -> Outcome:
-    """The outcome with nothing in the model's own words of it that an answer must not show."""
+    """The outcome with nothing in the words of the model and the sources that must not be shown."""
     said = (outcome.draft, outcome.call or "", *outcome.derivation, *sum(outcome.corrections, ()))
-    whole = "\n".join(filter(None, said))
+    cited = (text for one in outcome.citations for text in (one.title, one.source, one.quote))
+    whole = "\n".join(filter(None, (*said, *cited)))
     if not whole or not (found := check(whole).flags):
         return outcome
 
@@ -96,6 +98,10 @@ def covered(outcome: Outcome, check: Callable[[str], Checked]) -> Outcome:
         draft=hide(outcome.draft),
         call=hide(outcome.call) if outcome.call else None,
         derivation=tuple(map(hide, outcome.derivation)),
+        citations=tuple(
+            replace(one, title=hide(one.title), source=hide(one.source), quote=hide(one.quote))
+            for one in outcome.citations
+        ),
         corrections=tuple((hide(said), hide(exact)) for said, exact in outcome.corrections),
         flags=(*outcome.flags, *found),
     )

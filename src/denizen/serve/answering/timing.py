@@ -2,17 +2,21 @@
 
 Contract: `within` and `bounded` raise Fault 504 when the deadline (of the event loop's clock) has
 passed, and what was waited for is cancelled; leaving `bounded` early closes what is behind it.
+`aside` keeps the event loop free of what reads long texts.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
 
 from denizen.serve.exchange import Fault, Piece
 
+P = ParamSpec("P")
 T = TypeVar("T")
+# Characters from which reading a text takes more than some milliseconds.
+LARGE = 20_000
 
 
 def deadline(seconds: float) -> float:
@@ -32,6 +36,13 @@ async def within(until: float, work: Awaitable[T]) -> T:
             kind="server_error",
             code="timeout",
         ) from error
+
+
+async def aside(size: int, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+    """Do what reads `size` characters; in a thread where that would hold up other callers."""
+    if size < LARGE:
+        return work(*args, **more)
+    return await asyncio.to_thread(work, *args, **more)
 
 
 async def bounded(pieces: AsyncIterator[Piece], until: float) -> AsyncGenerator[Piece, None]:

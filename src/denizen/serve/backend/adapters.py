@@ -36,9 +36,9 @@ class Adapter:
 
 def check_name(name: str) -> None:
     """Raises ArtefactError for a name that cannot be asked for."""
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or name.endswith(":latest"):  # which clients say of any name
         raise ArtefactError(
-            "an adapter's name is 1 to 64 letters, digits and . _ : -",
+            "an adapter's name is 1 to 64 letters, digits and . _ : - and does not end in :latest",
             where=repr(name[:80]),
             fix="choose another name under serve.adapters",
         )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from denizen.serve.exchange import Fault, Finish, Piece, Request, TokenLogprob, ToolCall, Usage
@@ -132,8 +133,10 @@ class Reader:
 
     def finish(self) -> list[Piece]:
         """The last piece of each choice. Raises Rubbish if one never ended."""
-        if len(self._finishes) < self._choices:
-            raise Rubbish("the reply broke off")
+        if (ended := len(self._finishes)) < self._choices:
+            # Ollama takes no `n` and answers once.
+            of = f" after {ended} of {self._choices} answers" if ended else ""
+            raise Rubbish(f"the reply broke off{of}")
         last = list(self._finishes)[-1]
         pieces = []
         for index, finish in self._finishes.items():
@@ -187,14 +190,30 @@ class Reader:
 
 
 def _logprobs(told: Any) -> tuple[TokenLogprob, ...]:
-    content = told.get("content") if isinstance(told, Mapping) else None
-    if not isinstance(content, list):
+    if not isinstance(told, Mapping):
         return ()
+    content = told.get("content")
+    if not isinstance(content, list):
+        content = list(_of_completions(told))
     return tuple(
         TokenLogprob(*_token(one), tuple(map(_token, one.get("top_logprobs") or ())))
         for one in content
         if isinstance(one, Mapping)
     )
+
+
+def _of_completions(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The log probabilities of raw completions, which come as lists side by side."""
+    names = ("tokens", "token_logprobs", "top_logprobs")
+    tokens, values, tops = (told.get(name) or [] for name in names)
+    if not (isinstance(tokens, list) and isinstance(values, list) and isinstance(tops, list)):
+        raise Rubbish("logprobs are no lists")
+    for token, value, top in zip_longest(tokens, values, tops):
+        if value is None:  # an echoed prompt's first token follows nothing
+            continue
+        others = top.items() if isinstance(top, Mapping) else ()
+        alternatives = [{"token": other, "logprob": one} for other, one in others]
+        yield {"token": token, "logprob": value, "top_logprobs": alternatives}
 
 
 def _token(told: Any) -> tuple[str, float]:

@@ -116,6 +116,8 @@ class Live:
         result: Future[T] = Future()
 
         def run() -> None:
+            if not result.set_running_or_notify_cancel():  # who wanted it has gone
+                return
             try:
                 result.set_result(work())
             except BaseException as error:

@@ -79,7 +79,7 @@ class RemoteBackend:
         async with self._asked("POST", f"{self._url}{path}", body) as reply:
             async with aclosing(_told(reply, deadline)) as told:
                 async for event in told:
-                    if "error" in event:
+                    if event.get("error"):
                         raise refusal(_status(event), _dumped(event), None, self._key)
                     for piece in reader.feed(event):
                         # Guesses, until the server tells: who leaves early is charged for them.

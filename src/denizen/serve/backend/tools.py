@@ -163,10 +163,12 @@ class CallReader:
             except (ValueError, RecursionError):
                 return tuple(found)
             arguments = value.get("arguments", value.get("parameters"))
-            if value.get("name") not in self._names or not isinstance(arguments, dict):
+            name = value.get("name")
+            offered = isinstance(name, str) and name in self._names
+            if not offered or not isinstance(arguments, dict):
                 return ()
             written = _as_written(text[at:end], arguments)
-            found.append(ToolCall(f"call_{secrets.token_hex(12)}", value["name"], written))
+            found.append(ToolCall(f"call_{secrets.token_hex(12)}", name, written))
             at = end
         return tuple(found)
 

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from denizen.serve.exchange import (
     Answering,
@@ -50,7 +51,7 @@ class Asker(Protocol):
 class OverHTTP:
     """An OpenAI-compatible address (it ends in /v1); `transport` is for tests.
 
-    Without a `model` it is the first the server names, asked for once.
+    Without a `model` it is the first the server names, asked for once, and again when it is gone.
     """
 
     url: str
@@ -59,6 +60,7 @@ class OverHTTP:
     contract: Contract
     timeout: float
     transport: Any = None
+    learnt: bool = False
 
     def ask(self, messages: list[Message]) -> Reply:
         """Blocking."""
@@ -124,7 +126,7 @@ class OverHTTP:
         first = named[0] if isinstance(named, list) and named else None
         if not isinstance(first, dict) or not isinstance(first.get("id"), str):
             raise NodeError("the server names no model", where=self.url, fix="give model=...")
-        self.model = first["id"]
+        self.model, self.learnt = first["id"], True
         return None
 
     def _read(self, status: int, body: bytes | None) -> Reply:
@@ -146,7 +148,9 @@ class OverHTTP:
         error = told.get("error")
         message = str(error.get("message", "") if isinstance(error, dict) else error or "")
         message = " ".join(message.split())[:200]
-        if status in _SET_UP:
+        if status == 404 and self.learnt:  # another release is served now
+            self.model, self.learnt = "", False
+        elif status in _SET_UP:
             raise NodeError(
                 f"the server answered {status}: {message or 'no reason given'}",
                 where=self.url,
@@ -160,6 +164,25 @@ class OverHTTP:
         if isinstance(error, httpx.TimeoutException):
             return Reply("", {}, f"no answer within {self.timeout:g} s")
         return Reply("", {}, f"the server was not reached ({type(error).__name__})")
+
+
+def check_address(url: str, key: str) -> None:
+    """Raise NodeError for an address that no request reaches, or a key that no header carries."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host:
+        raise NodeError(
+            f"{url!r} is no address", where="make_analyst", fix="give one such as http://HOST/v1"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise NodeError(
+            "the key holds what no header can carry",
+            where="make_analyst",
+            fix="give the key alone, without the end of its line",
+        )
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -195,10 +218,10 @@ class InProcess:
     async def aask(self, messages: list[Message]) -> Reply:
         """Not blocking."""
         wanted = Format("json_schema", self.contract.schema, self.contract.name, strict=True)
-        turns = tuple(turn_of(message) for message in messages)
-        request = Request(model=self.model, turns=turns, format=wanted)
         visit = Visit(f"node-{uuid.uuid4().hex}", Caller("langgraph"), started=time.time())
         try:
+            turns = tuple(turn_of(message) for message in messages)
+            request = Request(model=self.model, turns=turns, format=wanted)
             async with asyncio.timeout(self.timeout):
                 return await self._collect(request, visit)
         except TimeoutError:
@@ -220,10 +243,12 @@ class InProcess:
 
 
 def turn_of(message: Message) -> Turn:
-    """A message as OpenAI writes it, as a Turn; parts of text are joined."""
+    """A message as OpenAI writes it, as a Turn; parts of text are joined, others refused."""
     content = message.get("content") or ""
     if not isinstance(content, str):
-        content = "".join(str(p.get("text", "")) for p in content if isinstance(p, Mapping))
+        if any(part.get("type") != "text" for part in content):
+            raise Fault(400, "a message may hold text only", param="messages")
+        content = "".join(str(part.get("text", "")) for part in content)
     calls = tuple(
         ToolCall(str(c.get("id", "")), str(c["function"]["name"]), str(c["function"]["arguments"]))
         for c in message.get("tool_calls") or ()

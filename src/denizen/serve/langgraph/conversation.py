@@ -72,6 +72,7 @@ def conversation(
 ) -> Generator[list[Message], Reply, Result]:
     """Ask, and repair at most `repairs` times. `floor`: the least confidence that is taken."""
     asked: list[Message] = list(messages)
+    repairs = max(0, repairs)
     problems: tuple[str, ...] = ()
     for attempt in range(1, repairs + 2):
         reply = yield asked
@@ -86,7 +87,7 @@ def conversation(
             problems = error.problems
             asked = repaired(messages, problems)
             continue
-        reason = doubt_of(reply.meta, floor, doubts)
+        reason = doubt_of(reply.meta, floor, doubts, value.get("confidence"))
         doubted = Escalation(reason, (), attempt, reply.text) if reason else None
         return Result(value, reply, doubted)
     failed = Escalation("no valid answer", problems, repairs + 1, reply.text)
@@ -113,12 +114,23 @@ def repaired(messages: Sequence[Message], problems: Sequence[str]) -> list[Messa
     return made
 
 
-def doubt_of(meta: Mapping[str, Any], floor: float | None, doubts: Collection[str]) -> str:
-    """Why a valid answer is not to be relied on; "" if it is."""
-    confidence = meta.get("confidence")
-    if floor is not None and confidence is not None and float(confidence) < floor:
-        return f"confidence {float(confidence):.2f} is below {floor:.2f}"
-    flags = [str(flag) for flag in meta.get("flags") or ()]
+def doubt_of(
+    meta: Mapping[str, Any], floor: float | None, doubts: Collection[str], own: Any = None
+) -> str:
+    """Why a valid answer is not to be relied on; "" if it is.
+
+    The router covers no formats, so beside an object the server claims no confidence: then the
+    floor holds for the object's `own`, which in the Analyst's report the rules make.
+    """
+    if floor is not None:
+        told = meta.get("confidence")
+        told = told if told is not None else own
+        if isinstance(told, bool) or not isinstance(told, int | float):
+            return f"no confidence is told, and {floor:.2f} is asked for"
+        if not told >= floor:
+            return f"confidence {told:.2f} is below {floor:.2f}"
+    given = meta.get("flags")
+    flags = [str(flag) for flag in given] if isinstance(given, list | tuple) else []
     # Without figures in the question the Analyst's report is the model's word alone.
     if meta.get("skill") == "analyst_report" and meta.get("origin") == "local":
         flags += [UNCHECKED] if meta.get("exact") is False else []

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from denizen.serve.exchange import Answering
-from denizen.serve.langgraph.asking import Asker, InProcess, OverHTTP, run
+from denizen.serve.langgraph.asking import Asker, InProcess, OverHTTP, check_address, run
 from denizen.serve.langgraph.contract import NodeError, contract_of
 from denizen.serve.langgraph.conversation import (
     DOUBTS,
@@ -53,7 +53,8 @@ def make_analyst(
     Give either `url` (an OpenAI-compatible address that ends in /v1, with its `key`) or `service`.
     `schema` None is the Analyst's report. `repairs` is how often an invalid answer is asked for
     again. Escalated is what stays invalid, what the server abstained from or flagged with one of
-    `doubts`, what has less confidence than `floor`, and what failed. `escalate(state, escalation)`
+    `doubts`, what has less confidence than `floor` (the server's where it claims one, else the
+    field `confidence` of the object), and what failed. `escalate(state, escalation)`
     may return an update of the state or a langgraph Command (or an awaitable of one); without it
     the reason stands in `state["escalate"]`. Raises NodeError where the set-up is wrong.
     """
@@ -64,6 +65,7 @@ def make_analyst(
         chosen = model or next((card.id for card in service.models if card.kind == "analyst"), "")
         asker = InProcess(service, chosen, contract, timeout)
     elif url is not None and service is None:
+        check_address(url, key or "")
         asker = OverHTTP(url, key or "", model, contract, timeout, transport)
     else:
         raise NodeError("give either url or service", where="make_analyst")

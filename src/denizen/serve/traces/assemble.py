@@ -18,7 +18,7 @@ from denizen.serve.traces import names
 from denizen.serve.traces.content import Policy
 from denizen.serve.traces.spans import CLIENT, ERROR, INTERNAL, OK, SERVER, Event, Span, Trace
 
-_WITHDRAWN = ("no", "false", "0", "off")
+_AGREED = ("yes", "true", "1", "on")
 
 
 @dataclass(slots=True)
@@ -58,7 +58,10 @@ class Finished:
 
 def assemble(done: Finished, policy: Policy, consent: bool) -> tuple[Trace, list[Span]]:
     """The turn and its spans, under the policy."""
-    consent = consent and done.request.metadata.get("consent", "").lower() not in _WITHDRAWN
+    # Whatever a caller says of consent that is no plain yes withdraws it.
+    given = done.request.metadata.items()
+    said = [word.strip().lower() for key, word in given if key.strip().lower() == "consent"]
+    consent = consent and all(word in _AGREED for word in said)
     outcome, fault = done.outcome, done.fault
     if fault is not None:
         error, origin = fault.code or fault.kind, "refused" if fault.status < 500 else "failed"
@@ -74,7 +77,7 @@ def assemble(done: Finished, policy: Policy, consent: bool) -> tuple[Trace, list
         ended=done.end,
         request_id=done.visit.request_id,
         caller=done.visit.caller.id,
-        model=outcome.model if outcome else policy.label(done.request.model),
+        model=outcome.model if outcome else policy.word(done.request.model),
         origin=origin,
         error=error,
         flags=tuple(policy.label(flag) for flag in outcome.flags) if outcome else (),
@@ -100,7 +103,7 @@ def _root(done: Finished, trace: Trace, policy: Policy, error: str) -> Span:
     found: dict[str, Any] = {
         names.OPERATION: operation,
         names.PROVIDER: names.PROVIDER_NAME,
-        names.REQUEST_MODEL: request.model,
+        names.REQUEST_MODEL: request.model if outcome else trace.model or None,
         names.REQUEST_MAX_TOKENS: sampling.max_tokens,
         names.REQUEST_TEMPERATURE: sampling.temperature,
         names.REQUEST_TOP_P: sampling.top_p,
@@ -141,14 +144,14 @@ def _root(done: Finished, trace: Trace, policy: Policy, error: str) -> Span:
         kept[names.INPUT_MESSAGES] = messages
     if policy.content != "none" and done.text:
         part = {"type": "text", "content": trace.answer}
-        answer = {"role": "assistant", "parts": [part], "finish_reason": "stop"}
+        answer = {"role": "assistant", "parts": [part], "finish_reason": _finish(done)}
         kept[names.OUTPUT_MESSAGES] = json.dumps([answer], ensure_ascii=False)
     failed = fault is not None and fault.status >= 500
     return Span(
         trace_id=done.trace_id,
         span_id=done.span_id,
         parent=done.parent,
-        name=policy.label(f"{operation} {request.model}"),
+        name=policy.label(f"{operation} {request.model if outcome else trace.model}".strip()),
         kind=SERVER,
         start=done.start,
         end=done.end,
@@ -159,6 +162,15 @@ def _root(done: Finished, trace: Trace, policy: Policy, error: str) -> Span:
     )
 
 
+def _finish(done: Finished) -> str:
+    """Why the answer ended, as the conventions have it; an Outcome does not say it."""
+    outcome, most = done.outcome, done.request.sampling.max_tokens
+    if outcome is None:
+        return "error"
+    cut = most and done.request.n == 1 and outcome.usage.completion_tokens >= most
+    return "length" if cut else "stop"
+
+
 def _stage(done: Finished, work: Work, policy: Policy) -> Span:
     operation = names.OPERATIONS.get(work.name, "")
     found: dict[str, Any] = {names.STAGE: work.name}
@@ -167,13 +179,19 @@ def _stage(done: Finished, work: Work, policy: Policy) -> Span:
     title = operation or work.name
     if operation == names.CHAT:
         found[names.PROVIDER] = "openai" if work.name == "upstream" else names.PROVIDER_NAME
-        found[names.REQUEST_MODEL] = done.outcome.model if done.outcome else done.request.model
+        found[names.REQUEST_MODEL] = (
+            done.outcome.model if done.outcome else policy.word(done.request.model)
+        )
     if operation == names.CHAT and done.outcome and _wrote(done, work):
         found[names.INPUT_TOKENS] = done.outcome.usage.prompt_tokens
         found[names.OUTPUT_TOKENS] = done.outcome.usage.completion_tokens
     for word, value in work.words.items():
         if value is not None and value != "":
             found[names.WORDS.get(word, names.STAGE_PREFIX + word)] = _simple(value)
+    if isinstance(documents := found.get(names.RETRIEVAL_DOCUMENTS), list | tuple):
+        found[names.RETRIEVAL_DOCUMENTS] = [
+            {"id": one} if isinstance(one, str) else one for one in documents
+        ]
     if subject := found.get(names.TOOL_NAME) or found.get(names.REQUEST_MODEL):
         title = f"{title} {subject}"
     if work.error:

@@ -1,9 +1,10 @@
 """What of questions and answers may be kept: nothing, redacted text, or all of it but secrets.
 
 Contract: a Policy is applied to every attribute and text before it reaches the store, whoever sent
-it. `none` drops what is content by name and any long text; `redacted` sends every string through
-`redact`; `full` keeps text but masks keys. Attributes that are named like credentials are dropped
-always. A `redact` that fails drops the text: never the other way round. Texts are bounded.
+it. `none` drops what is content by name, and texts of more than one word under names that are not
+known for labels; `redacted` sends every string through `redact`; `full` keeps text but masks keys.
+Attributes that are named like credentials are dropped always. A `redact` that fails drops the text:
+never the other way round. Texts are bounded.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from denizen.serve.traces.spans import Attributes, Content
 LONGEST = 65_536  # characters of one text
 _LABEL = 256  # characters a string may have without being content
 _SHORT = 40
+_WORD = re.compile(r"[\w./:@+=#,;-]{1,256}", re.ASCII)  # an id, a model, a state
 _TURNS = 64  # messages of a conversation, the last ones
 _DEPTH = 8
 _CREDENTIAL = re.compile(
@@ -80,21 +82,27 @@ class Policy:
             return clean(self.text(text), _LABEL)
         return masked(text)
 
+    def word(self, text: str) -> str:
+        """A name that a caller chose: where no content is kept, only if it cannot be any."""
+        return "" if self.content == "none" and not _WORD.fullmatch(text) else self.label(text)
+
     def attributes(self, attributes: Attributes) -> dict[str, Any]:
         """What of them may be kept."""
         kept = {}
         for key, value in attributes.items():
             if _CREDENTIAL.search(key):
                 continue
-            found = self._value(value, is_content(key), 0)
+            found = self._value(value, is_content(key), key in names.LABELS, 0)
             if found is not None:
                 kept[clean(key, _LABEL)] = found
         return kept
 
-    def _value(self, value: Any, content: bool, depth: int) -> Any:
+    def _value(self, value: Any, content: bool, label: bool, depth: int) -> Any:
         if isinstance(value, str):
             if self.content == "none":
-                return None if content or len(value) > _LABEL else self.label(value)
+                if content or len(value) > _LABEL:
+                    return None
+                return self.label(value) if label else self.word(value) or None
             return self._json(value, depth) if content else self.text(value)
         if isinstance(value, bytes):
             return None if self.content != "full" else value[:LONGEST]
@@ -105,15 +113,19 @@ class Policy:
         if isinstance(value, Mapping):
             if content and self.content == "none":
                 return None
-            inner = {
-                str(key): self._value(one, content, depth + 1)
-                for key, one in value.items()
-                if not _CREDENTIAL.search(str(key))
-            }
-            return {key: one for key, one in inner.items() if one is not None}
+            inner: dict[str, Any] = {}
+            for key, one in value.items():
+                # A key may be an address, or a question: it is looked at as a value is.
+                name = self.word(str(key))
+                found = self._value(one, content or is_content(str(key)), label, depth + 1)
+                if name and found is not None and not _CREDENTIAL.search(str(key)):
+                    while name in inner:
+                        name += "'"
+                    inner[name] = found
+            return inner
         if isinstance(value, list | tuple):
-            found = [self._value(one, content, depth + 1) for one in value]
-            return [one for one in found if one is not None] if found else None
+            items = [self._value(one, content, label, depth + 1) for one in value]
+            return [one for one in items if one is not None] if items else None
         return None
 
     def _json(self, text: str, depth: int) -> str:
@@ -124,7 +136,7 @@ class Policy:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return self.text(text)
-        return json.dumps(self._value(value, True, depth), ensure_ascii=False)
+        return json.dumps(self._value(value, True, False, depth), ensure_ascii=False)
 
     def messages(self, turns: tuple[Turn, ...]) -> str:
         """A conversation as the GenAI conventions have it, in JSON; empty when none is kept."""
@@ -139,7 +151,7 @@ class Policy:
                 {
                     "type": "tool_call_response",
                     "id": self.label(turn.tool_call_id),
-                    "result": self.text(turn.content),
+                    "response": self.text(turn.content),
                 }
             )
         elif turn.content:
@@ -150,10 +162,18 @@ class Policy:
                     "type": "tool_call",
                     "id": self.label(call.id),
                     "name": self.label(call.name),
-                    "arguments": self.text(call.arguments),
+                    "arguments": self._arguments(call.arguments),
                 }
             )
         return {"role": turn.role, "parts": parts}
+
+    def _arguments(self, text: str) -> Any:
+        """An object, as the conventions have it; what is none stays text."""
+        try:
+            value = json.loads(text) if len(text) <= LONGEST else None
+        except (ValueError, RecursionError):
+            value = None
+        return self._value(value, True, False, 0) if isinstance(value, dict) else self.text(text)
 
 
 def is_content(key: str) -> bool:

@@ -91,6 +91,7 @@ class Exporter:
         self._asked, self._tries, self._alone = 0.0, 0, 0
         self._wake, self._stop = threading.Event(), threading.Event()
         self._deadline, self._answer = 0.0, b""
+        self._renewed = store.renewed
         store.listen(self._wake.set)
         self._thread = threading.Thread(target=self._run, name="denizen-export", daemon=True)
         self._thread.start()
@@ -133,6 +134,9 @@ class Exporter:
 
     def _step(self, client: httpx.Client) -> Literal["sent", "idle", "later"]:
         """One batch of spans, or of feedback once there is no span left."""
+        if self._renewed != self._store.renewed:  # another file, whose numbers begin anew
+            self._renewed = self._store.renewed
+            self._spans = self._feedback = 0
         before = (self._spans, self._feedback)
         spans = self._store.spans_after(self._spans, _BATCH)
         if spans:
@@ -152,9 +156,13 @@ class Exporter:
 
     def _push(self, client: httpx.Client, batch: list[tuple[int, Span]]) -> bool:
         """Send spans; halves what is too much or refused. False: try again later."""
-        body = otlp.encode(self._dialect.shape(span) for _, span in batch)
+        try:
+            body = otlp.encode(self._dialect.shape(span) for _, span in batch)
+        except Exception as error:  # a span like no other must not hold up all that follow
+            self._say(f"a span cannot be sent to {self._dialect.name}: {type(error).__name__}")
+            body = b""
         verdict: Verdict = "refused"
-        if len(body) <= _LONGEST or len(batch) == 1:
+        if body and (len(body) <= _LONGEST or len(batch) == 1):
             headers = {
                 "Content-Type": otlp.PROTOBUF,
                 "Content-Encoding": "gzip",
@@ -169,9 +177,10 @@ class Exporter:
             return self._push(client, batch[:half]) and self._push(client, batch[half:])
         if verdict == "sent":
             refused = min(otlp.refused(self._answer), len(batch))
-            self.sent, self.refused = self.sent + len(batch) - refused, self.refused + refused
+            self.sent += len(batch) - refused
+            self._refuse(refused)
         else:
-            self.refused += 1
+            self._refuse(1)
         self._spans = batch[-1][0]
         return True
 
@@ -191,7 +200,7 @@ class Exporter:
         if verdict == "sent":
             self.scored += len(batch)
         else:
-            self.refused += 1
+            self._refuse(1)
         self._tries, self._alone = 0, max(0, self._alone - 1)
         self._feedback = batch[-1][0]
         return True
@@ -217,6 +226,11 @@ class Exporter:
         self._asked = min(float(asked), _LONGEST_ASKED) if asked.isdigit() else 0.0
         self._later(f"status {answer.status_code}")
         return "missing" if answer.status_code == 404 else "later"
+
+    def _refuse(self, count: int) -> None:
+        self.refused += count
+        if count:
+            self._store.tell(count)
 
     def _later(self, reason: str) -> Literal["later"]:
         self.failures += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -77,15 +77,18 @@ def ingest(
     """Put what was read into the store and into `<workspace>/traces/ingested.jsonl`."""
     out = workspace / FILE
     result = Ingested(str(out), records=found.records, rejects=list(found.rejects))
-    there = _load(out)
+    there, stored = _load(out), store.origins()
     batch: list[_Candidate] = []
     for candidate in _candidates(found, result, consent, licence, policy, scores):
         result.traces += 1
         row = candidate.row
         key = row["trace_id"], row["turn"]
+        origins = stored.get(key[0], set())
         if key in there and _same(there[key], row):
             result.unchanged += 1
-        elif key not in there and set(store.arrivals(key[0])) - {"file"}:
+            if not origins:  # retention took it from the store alone
+                batch.append(candidate)
+        elif key not in there and origins - {"file"}:
             result.known += 1
             said(1)
             continue
@@ -100,12 +103,27 @@ def ingest(
         said(1)
     _write(store, batch)
     # The store first: what a kill leaves out of the file is only new again.
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in there.values())
     if result.new or result.changed:
-        with atomic_path(out) as part:
-            part.touch(0o600)
-            part.write_text(text, "utf-8")
+        _save(out, there.values())
     return result
+
+
+def forget(workspace: Path, gone: Collection[str]) -> None:
+    """Take traces that were deleted out of the list of candidates, too."""
+    out = workspace / FILE
+    there = _load(out)
+    if left := [row for (key, _), row in there.items() if key not in gone]:
+        if len(left) < len(there):
+            _save(out, left)
+    elif there:
+        out.unlink()
+
+
+def _save(out: Path, rows: Iterable[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    with atomic_path(out) as part:
+        part.touch(0o600)
+        part.write_text(text, "utf-8")
 
 
 def _write(store: TraceStore, batch: list[_Candidate]) -> None:
@@ -122,7 +140,8 @@ def _same(old: dict[str, Any], new: dict[str, Any]) -> bool:
 def _load(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
     found = {}
     try:
-        for line in path.read_text("utf-8").splitlines():
+        # Not splitlines: U+2028 and its like may stand within a text.
+        for line in filter(None, path.read_text("utf-8").split("\n")):
             row = json.loads(line)
             found[row["trace_id"], row["turn"]] = row
     except FileNotFoundError:
@@ -147,7 +166,7 @@ def _candidates(
     wanted = {name.lower().replace("_", "").replace("-", "").replace(" ", "") for name in scores}
     for draft in found.drafts:
         place = Place(draft.file, draft.line)
-        trace, feedback = _of_draft(draft, wanted, policy)
+        trace, feedback = _of_draft(draft, wanted, policy, result)
         yield from _made(trace, [], feedback, "langfuse", draft.id, place, result, consent, licence)
     groups: dict[str, list[Span]] = {}
     places: dict[str, Place] = {}
@@ -164,14 +183,19 @@ def _candidates(
             question=policy.text(trace.question),
             answer=policy.text(trace.answer),
             content=policy.content,
+            model=policy.label(trace.model),
+            flags=tuple(policy.label(flag) for flag in trace.flags),
         )
+        feedback = [replace(one, comment=policy.text(one.comment)) for one in feedback]
         kept = [intake.under(policy, span) for span in own]
         # Who did not consent there does not consent here.
         agreed = consent and trace.consent
         yield from _made(trace, kept, feedback, "denizen", trace.id, place, result, agreed, licence)
 
 
-def _of_draft(draft: Draft, wanted: set[str], policy: Policy) -> tuple[Trace, list[Feedback]]:
+def _of_draft(
+    draft: Draft, wanted: set[str], policy: Policy, result: Ingested
+) -> tuple[Trace, list[Feedback]]:
     key = draft.id.lower()
     if not context.is_trace_id(key):
         key = sha256_bytes(f"langfuse:{draft.id}".encode("utf-8", "replace"))[:32]
@@ -188,6 +212,12 @@ def _of_draft(draft: Draft, wanted: set[str], policy: Policy) -> tuple[Trace, li
         if name in wanted
         for one, value, comment in group
         if -1 <= value <= 1
+    ]
+    result.rejects += [
+        Reject(Place(draft.file, draft.line), f"score {name!r} is no number from -1 to 1")
+        for name, group in draft.scores.items()
+        for _, value, _ in group
+        if name in wanted and not -1 <= value <= 1
     ]
     trace = Trace(
         id=key,
@@ -248,4 +278,5 @@ def _made(
         "as_of": when(trace.started) if trace.started > 1 else "",
         "digest": content_hash([trace.question, trace.answer]),
     }
+    row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
     yield _Candidate(trace, spans, feedback, row)

@@ -19,6 +19,7 @@ from denizen.serve.traces.spans import Event, Link, Source, Span
 LONGEST_BODY = 4 * 2**20  # bytes as they come, compressed
 LONGEST = 16 * 2**20  # bytes once inflated, or plain
 _MEMBERS = 16
+_WITHHELD = "withheld"  # some loggers call an event after all that it says
 
 
 def read(
@@ -87,7 +88,9 @@ def under(policy: Policy, span: Span) -> Span:
         state=policy.label(span.state),
         attributes=policy.attributes(span.attributes),
         events=tuple(
-            Event(policy.label(e.name), e.at, policy.attributes(e.attributes), e.dropped)
+            Event(
+                policy.word(e.name) or _WITHHELD, e.at, policy.attributes(e.attributes), e.dropped
+            )
             for e in span.events
         ),
         links=tuple(

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from denizen.serve.traces.meaning import answer_of, question_of
+from denizen.serve.traces.spans import LAST_NS
 
 _MODELS = ("GENERATION", "AGENT", "CHAIN")
 
@@ -120,8 +121,8 @@ class Rows:
                 self._score(draft, {_plain(key): inner for key, inner in one.items()})
 
     def _score(self, draft: Draft, row: dict[str, Any]) -> None:
-        if (number := _number(row.get("value"))) is None:
-            return  # a category
+        number = _number(row.get("value"))
+        number = math.nan if number is None else number  # a category: told, if it is users' own
         name = _plain(str(row.get("name", "")))[:256]
         key = str(row.get("id") or f"{draft.id}/{name}/{number}")
         draft.scores.setdefault(name, []).append((key, number, str(row.get("comment") or "")))
@@ -136,7 +137,7 @@ def when(value: Any) -> int:
     except ValueError:
         return 0
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return max(0, round(found.timestamp() * 1e6) * 1000)
+    return min(max(0, round(found.timestamp() * 1e6) * 1000), LAST_NS)
 
 
 def _times(draft: Draft, started: int, ended: int) -> None:

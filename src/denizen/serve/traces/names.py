@@ -161,6 +161,26 @@ WORDS = {
     "adapter": ADAPTER,
 }
 
+# Labels of more than one word; under any other name such a text may be what somebody wrote.
+LABELS = frozenset(
+    {
+        SERVICE_NAME,
+        SERVICE_VERSION,
+        REQUEST_MODEL,
+        RESPONSE_MODEL,
+        EVALUATION_NAME,
+        EVALUATION_LABEL,
+        ORIGIN,
+        FLAGS,
+        CITATIONS,
+        STAGE,
+        STAGE_PREFIX + "reason",
+        LANGFUSE_TRACE_TAGS,
+        OI_PROJECT,
+        OI_TAGS,
+    }
+)
+
 # What is content wherever it comes from; also every name that goes on from one of these with a dot.
 CONTENT = frozenset(
     {

@@ -31,13 +31,14 @@ OWN = Source(
     version=__version__,
 )
 _DEPTH = 8
+_MOST = 2**32 - 1  # what a count of OTLP can hold
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What is taken of one body; text in characters."""
 
-    spans: int = 5_000
+    spans: int = 10_000  # a collector sends 8,192 at once if nobody tells it otherwise
     attributes: int = 128
     events: int = 128
     links: int = 128
@@ -238,7 +239,9 @@ def _put(target: trace_pb2.Span, span: Span) -> None:
     _fill(target.attributes, span.attributes)
     for event in span.events:
         one = target.events.add(
-            name=event.name, time_unix_nano=event.at, dropped_attributes_count=event.dropped
+            name=event.name,
+            time_unix_nano=event.at,
+            dropped_attributes_count=min(event.dropped, _MOST),
         )
         _fill(one.attributes, event.attributes)
     for link in span.links:
@@ -246,7 +249,7 @@ def _put(target: trace_pb2.Span, span: Span) -> None:
             trace_id=bytes.fromhex(link.trace_id),
             span_id=bytes.fromhex(link.span_id),
             trace_state=link.state,
-            dropped_attributes_count=link.dropped,
+            dropped_attributes_count=min(link.dropped, _MOST),
             flags=link.flags,
         )
         _fill(other.attributes, link.attributes)
@@ -254,7 +257,7 @@ def _put(target: trace_pb2.Span, span: Span) -> None:
         target.dropped_attributes_count,
         target.dropped_events_count,
         target.dropped_links_count,
-    ) = span.dropped
+    ) = (min(count, _MOST) for count in span.dropped)
 
 
 def _fill(target: Any, attributes: Attributes) -> None:

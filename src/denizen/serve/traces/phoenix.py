@@ -25,6 +25,7 @@ _KINDS = {
     names.RETRIEVAL: "RETRIEVER",
     names.EXECUTE_TOOL: "TOOL",
 }
+_SAID = ("content", "response", "result")  # of a part; the last is what once it was called
 _MESSAGES = 32  # of a conversation, the last ones: each becomes two attributes
 
 
@@ -144,7 +145,7 @@ def _messages(prefix: str, text: Any) -> dict[str, Any]:
     """The conventions' messages as numbered attributes."""
     try:
         messages = json.loads(text) if isinstance(text, str) else text
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     found = {}
     messages = messages if isinstance(messages, list) else []
@@ -152,7 +153,7 @@ def _messages(prefix: str, text: Any) -> dict[str, Any]:
         if isinstance(message, dict):
             parts = message.get("parts")
             said = [
-                str(part.get("content", part.get("result", "")))
+                str(next((part[key] for key in _SAID if key in part), ""))
                 for part in (parts if isinstance(parts, list) else [])
                 if isinstance(part, dict)
             ]

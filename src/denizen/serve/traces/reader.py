@@ -13,6 +13,8 @@ from denizen.serve.traces import rows, schema
 from denizen.serve.traces.rows import Stored
 from denizen.serve.traces.spans import Arrived, Feedback, Span
 
+_BATCH = 4 * 2**20  # characters
+
 
 class TraceReader:
     """A file of traces; it need not be there yet."""
@@ -78,18 +80,25 @@ class TraceReader:
     def every_span_after(self, number: int, limit: int) -> list[tuple[int, Span]]:
         """Spans numbered above `number`, wherever they came from."""
         with schema.reading(self.path) as db:
-            return rows.read_spans(db, "number > ? ORDER BY number LIMIT ?", (number, limit))
+            clause = "number > ? ORDER BY number LIMIT ?"
+            return rows.read_spans(db, clause, (number, limit), _BATCH)
 
-    def arrivals(self, trace_id: str) -> list[Arrived]:
-        """How the turns of a trace came here; empty for an unknown one."""
+    def origins(self) -> dict[str, set[Arrived]]:
+        """How the turns of every trace came here."""
+        found: dict[str, set[Arrived]] = {}
         with schema.reading(self.path) as db:
-            return rows.turns_of(db, trace_id)
+            for key, arrived in db.execute("SELECT DISTINCT id, arrived FROM traces"):
+                found.setdefault(key, set()).add(arrived)
+        return found
 
     def spans_after(self, number: int, limit: int) -> list[tuple[int, Span]]:
-        """Spans to export: numbered above `number`, without those read from files."""
+        """Spans to export: numbered above `number`, without those read from files.
+
+        Fewer than `limit` where they are long: an exporter holds one batch in memory.
+        """
         clause = "number > ? AND arrived <> 'file' ORDER BY number LIMIT ?"
         with schema.reading(self.path) as db:
-            return rows.read_spans(db, clause, (number, limit))
+            return rows.read_spans(db, clause, (number, limit), _BATCH)
 
     def feedback_after(self, number: int, limit: int) -> list[tuple[int, Feedback]]:
         """Feedback to export."""

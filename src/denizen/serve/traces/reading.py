@@ -7,26 +7,36 @@ are read whole (`LONGEST` bytes at most, gzip allowed); JSON lines and CSV recor
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from denizen.project.errors import DataError
 from denizen.serve.traces import context, otlp
+from denizen.serve.traces.content import clean
 from denizen.serve.traces.langfuse_files import Draft, NotLangfuse, Rows
 from denizen.serve.traces.otlp_json import Malformed
-from denizen.serve.traces.spans import Feedback, Span, Trace
+from denizen.serve.traces.spans import LAST_NS, Content, Feedback, Span, Trace
 from denizen.serve.traces.views import FORMAT, VERSION
 
 LONGEST = 2**30
 _CELL = 16 * 2**20  # characters of one cell of CSV
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".pb", ".otlp", ".bin", ".gz")
 _LIMITS = otlp.Limits(spans=1_000_000)
+# What the fields of our own lines may hold, by how they are declared; any other is text.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "bool": (bool,),
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+    "tuple[str, ...]": (tuple,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,10 @@ def _bytes(path: Path) -> bytes:
 
 
 def _read_one(path: Path, data: bytes, result: Read, rows: Rows) -> None:
+    if data[:1] == b"\n":  # how OTLP begins; the length after it may look like a bracket
+        with contextlib.suppress(Malformed):
+            _read_binary(path, data, result)
+            return
     start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     try:
         if start[:1] not in (b"{", b"[") and path.suffix.removesuffix(".gz") != ".csv":
@@ -140,7 +154,7 @@ def _read_binary(path: Path, data: bytes, result: Read) -> None:
     decoded = otlp.decode(data, otlp.PROTOBUF, _LIMITS)
     if not decoded.spans and not decoded.rejected:
         raise Malformed("no spans")
-    _take_spans(decoded, Place(path.name, 1), result)
+    _take_spans(decoded, Place(clean(path.name), 1), result)
 
 
 def _take_spans(decoded: otlp.Decoded, place: Place, result: Read) -> None:
@@ -166,7 +180,7 @@ def _values(path: Path, text: str, result: Read) -> Iterator[tuple[Place, Any]]:
             return
         line += text.count("\n", counted, position)
         counted = position
-        place = Place(path.name, line)
+        place = Place(clean(path.name), line)
         try:
             value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
@@ -190,11 +204,11 @@ def _read_csv(path: Path, text: str, result: Read, rows: Rows) -> None:
         line = 1 + bool(reader.fieldnames) * reader.line_num
         for row in reader:
             known = {key: value for key, value in row.items() if key is not None}
-            _take(known, Place(path.name, line), result, rows)
+            _take(known, Place(clean(path.name), line), result, rows)
             line = reader.line_num + 1
     except csv.Error as error:
         result.records += 1
-        result.rejects.append(Reject(Place(path.name, line), f"not valid CSV: {error}"))
+        result.rejects.append(Reject(Place(clean(path.name), line), f"not valid CSV: {error}"))
     finally:
         csv.field_size_limit(before)
 
@@ -234,18 +248,29 @@ def _take(value: Any, place: Place, result: Read, rows: Rows, *, page: bool = Tr
 def _own(value: dict[str, Any]) -> tuple[Trace, list[Span], list[Feedback]]:
     if value[FORMAT] != VERSION:
         raise NotLangfuse(f"version {value[FORMAT]!r}, this Denizen knows {VERSION}")
-    fields = dict(value["trace"])
-    trace = Trace(**{**fields, "flags": tuple(map(str, fields["flags"])), "arrived": "file"})
-    texts = (trace.id, trace.root, trace.question, trace.answer, trace.error, trace.model)
-    if not all(isinstance(text, str) for text in texts) or not context.is_trace_id(trace.id):
+    given = dict(value["trace"])
+    trace = Trace(**{**given, "flags": tuple(map(str, given["flags"])), "arrived": "file"})
+    if not _typed(trace) or not context.is_trace_id(trace.id):
         raise ValueError("wrong types")
-    if not 0 < int(trace.started) <= int(trace.ended):
+    if not 0 < trace.started <= trace.ended or trace.content not in get_args(Content):
         raise ValueError("wrong times")
     spans: list[Span] = []
     if value.get("otlp"):
         body = json.dumps(value["otlp"]).encode()
         spans = list(otlp.decode(body, otlp.JSON, _LIMITS).spans)
     feedback = [Feedback(**one) for one in value.get("feedback") or ()]
-    if any(one.trace_id != trace.id or not -1 <= one.score <= 1 for one in feedback):
+    if not all(_typed(one) and one.trace_id == trace.id and -1 <= one.score <= 1
+               for one in feedback):  # fmt: skip
         raise ValueError("feedback of another trace")
     return trace, spans, feedback
+
+
+def _typed(made: Trace | Feedback) -> bool:
+    """Whether every field is of its declared type, and no number beyond what is stored."""
+    for one in fields(made):
+        value, kind = getattr(made, one.name), _TYPES.get(str(one.type), (str,))
+        if type(value) not in kind:
+            return False
+        if isinstance(value, int | float) and not abs(value) <= LAST_NS:
+            return False
+    return True

@@ -22,13 +22,16 @@ class Gone(NamedTuple):
     unexported: int = 0
 
 
-def forget(db: sqlite3.Connection, before: int, limit: int = -1) -> Gone:
-    """Delete what came in before a time (ns), `limit` rows of each table at most."""
+def forget(db: sqlite3.Connection, before: int, target: str = "", limit: int = -1) -> Gone:
+    """Delete what came in before a time (ns), `limit` rows of each table at most.
+
+    `target`: the exporter of today; one that is no longer asked for loses nothing.
+    """
     due = "SELECT {} FROM {} WHERE {} < ? ORDER BY number LIMIT ?"
     unexported = db.execute(
         f"SELECT count(*) FROM ({due.format('number, arrived', 'spans', 'received')})"
-        " WHERE arrived <> 'file' AND number > (SELECT min(spans) FROM exported)",
-        (before, limit),
+        " WHERE arrived <> 'file' AND number > (SELECT spans FROM exported WHERE target = ?)",
+        (before, limit, target),
     ).fetchone()[0]
     counts = []
     for table in ("traces", "spans"):
@@ -44,20 +47,25 @@ def forget(db: sqlite3.Connection, before: int, limit: int = -1) -> Gone:
     return Gone(counts[0], unexported)
 
 
-def keep_days(db: sqlite3.Connection, days: int) -> Gone:
+def keep_days(db: sqlite3.Connection, days: int, target: str = "") -> Gone:
     """Forget what is older than `days`, and give the space back."""
     before, gone, changes = time.time_ns() - days * _DAY_NS, Gone(), -1
     while changes != db.total_changes:
         changes = db.total_changes
         db.execute("BEGIN IMMEDIATE")
         try:
-            more = forget(db, before, _CHUNK)
+            more = forget(db, before, target, _CHUNK)
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
         gone = Gone(gone.turns + more.turns, gone.unexported + more.unexported)
+    scrub(db)
+    return gone
+
+
+def scrub(db: sqlite3.Connection) -> None:
+    """Give the space back, and empty the log of writes, where deleted rows may still stand."""
     db.execute("PRAGMA incremental_vacuum").fetchall()
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return gone

@@ -157,20 +157,23 @@ def turns_of(db: sqlite3.Connection, trace_id: str) -> list[Arrived]:
 
 
 def merge(db: sqlite3.Connection, trace: Trace) -> None:
-    """More of a trace that was received before: its times widen, empty fields are filled."""
-    fill = ", ".join(
-        f"{column} = CASE {column} WHEN '' THEN ? ELSE {column} END"
-        for column in ("question", "answer", "model")
-    )
+    """A trace that was received before, described anew; it stays the turn it was."""
     db.execute(
-        f"UPDATE traces SET started = min(started, ?), ended = max(ended, ?), {fill}"
+        "UPDATE traces SET started = ?, ended = ?, model = ?, error = ?, flags = ?, injection = ?,"
+        " prompt_tokens = ?, completion_tokens = ?, content = ?, question = ?, answer = ?"
         " WHERE id = ? AND arrived = 'otlp'",
         (
             trace.started,
             trace.ended,
+            clean(trace.model),
+            clean(trace.error),
+            pack([clean(flag) for flag in trace.flags]),
+            trace.injection,
+            trace.prompt_tokens,
+            trace.completion_tokens,
+            trace.content,
             clean(trace.question),
             clean(trace.answer),
-            clean(trace.model),
             trace.id,
         ),
     )
@@ -211,10 +214,10 @@ def read_traces(
 
 
 def read_spans(
-    db: sqlite3.Connection, where: str, parameters: Sequence[Any] = ()
+    db: sqlite3.Connection, where: str, parameters: Sequence[Any] = (), most: int = 0
 ) -> list[tuple[int, Span]]:
-    """Spans that `where` finds, each with its number."""
-    found = []
+    """Spans that `where` finds, each with its number; no more once they have `most` characters."""
+    found, length = [], 0
     query = f"SELECT number, {_SPAN} FROM spans WHERE {where}"
     for number, trace, id_, parent, _, _, name, kind, *more in db.execute(query, parameters):
         started, ended, status, attributes, packed = more
@@ -222,7 +225,8 @@ def read_spans(
         events = db.execute(
             "SELECT name, at, attributes, dropped FROM events WHERE span = ? ORDER BY position",
             (number,),
-        )
+        ).fetchall()
+        length += len(attributes) + len(packed) + sum(len(event[2]) for event in events)
         source = rest.get("source")
         span = Span(
             trace_id=trace,
@@ -243,6 +247,8 @@ def read_spans(
             source=Source(**source) if source is not None else None,
         )
         found.append((number, span))
+        if 0 < most <= length:
+            break
     return found
 
 

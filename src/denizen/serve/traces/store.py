@@ -11,17 +11,22 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 from denizen.project.errors import WorkspaceError
 from denizen.serve.exchange import Fault
 from denizen.serve.traces import retention, rows, schema
+from denizen.serve.traces.meaning import describe
 from denizen.serve.traces.reader import TraceReader
 from denizen.serve.traces.spans import Feedback, Span, Trace
 from denizen.serve.traces.writer import WriteLost, Writer
 
 FILE = "traces.sqlite"
 _PATIENCE = 30.0
+# Spans of a received trace that are read to describe it, the outermost first; their characters.
+_WHOLE, _LONGEST = 1000, 4 * 2**20
+_RECEIVED = "trace = ? AND arrived = 'otlp' ORDER BY parent <> '', number LIMIT ?"
 
 
 class TraceStore(TraceReader):
@@ -34,7 +39,9 @@ class TraceStore(TraceReader):
         self._told: Callable[[int], None] = lambda count: None
         self.purged = self.purged_unexported = 0
         schema.connect(path).close()  # a wrong file is told of now, not by the thread
-        self._inode = 0
+        self._inode, self._gone = 0, False
+        self.renewed = 0  # how often another file took the place of the one that was written
+        self._target = ""  # who is sent these traces now
         self._writer = Writer(
             self._connect,
             moved=self._moved,
@@ -64,12 +71,14 @@ class TraceStore(TraceReader):
         """Traces and spans that came over the net; what is known already stays as it is."""
 
         def job(db: sqlite3.Connection) -> None:
-            for trace in traces:
-                if rows.turns_of(db, trace.id):
-                    rows.merge(db, trace)
-                else:
-                    rows.put_trace(db, trace)
             rows.put_spans(db, spans, "otlp")
+            for trace in traces:
+                if "otlp" in (known := rows.turns_of(db, trace.id)):
+                    # A trace comes in pieces, its outermost span last: all of it is read anew.
+                    whole = rows.read_spans(db, _RECEIVED, (trace.id, _WHOLE), _LONGEST)
+                    rows.merge(db, describe([s for _, s in whole], trace.content, "otlp")[0])
+                elif not known:
+                    rows.put_trace(db, trace)
 
         return self._writer.submit(job, urgent=True)
 
@@ -127,6 +136,7 @@ class TraceStore(TraceReader):
                     db.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))
 
         self._wait(self._writer.submit(job, urgent=True))
+        self._scrub()
         return count
 
     def purge(self, before: int) -> int:
@@ -135,9 +145,10 @@ class TraceStore(TraceReader):
 
         def job(db: sqlite3.Connection) -> None:
             nonlocal count
-            count = self._count(retention.forget(db, before))
+            count = self._count(retention.forget(db, before, self._target))
 
         self._wait(self._writer.submit(job, urgent=True))
+        self._scrub()
         return count
 
     def advance(self, target: str, spans: int, feedback: int) -> Future[None]:
@@ -172,6 +183,7 @@ class TraceStore(TraceReader):
 
     def cursor(self, target: str) -> tuple[int, int]:
         """Up to where an exporter is done. One that is new begins with what comes next."""
+        self._target = target
         with schema.reading(self.path) as db:
             query = "SELECT spans, feedback FROM exported WHERE target = ?"
             if row := db.execute(query, (target,)).fetchone():
@@ -208,6 +220,10 @@ class TraceStore(TraceReader):
         """Call `told` with a number whenever rows are lost, besides counting and logging them."""
         self._told = self._writer.told_of_losses = told
 
+    def tell(self, count: int) -> None:
+        """Pass on that an exporter's receiver did not take so many."""
+        self._told(count)
+
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until all that was put is on the disk; False when it is not."""
         return self._writer.flush(timeout)
@@ -218,15 +234,18 @@ class TraceStore(TraceReader):
 
     def _connect(self) -> sqlite3.Connection:
         db = schema.connect(self.path)
-        self._inode = self.path.stat().st_ino
+        inode = self.path.stat().st_ino
+        self.renewed += self._gone or self._inode not in (0, inode)
+        self._inode, self._gone = inode, False
         return db
 
     def _moved(self) -> bool:
         """Whether the file was moved away or deleted: what is written there nobody would find."""
         try:
-            return self.path.stat().st_ino != self._inode
+            self._gone = self.path.stat().st_ino != self._inode
         except OSError:
-            return True
+            self._gone = True
+        return self._gone  # a new file may get the old one's number
 
     def _wait(self, done: Future[None]) -> None:
         """For tools: written, or a typed error instead of waiting for a full disk to empty."""
@@ -239,12 +258,20 @@ class TraceStore(TraceReader):
                 fix="free some space, or end what holds the file, and try again",
             ) from error
 
+    def _scrub(self) -> None:
+        """What was deleted still stands in the log of writes: a server next to us keeps that."""
+        with closing(schema.connect(self.path)) as db:
+            try:
+                retention.scrub(db)
+            except sqlite3.Error as error:
+                raise schema.explain(error, self.path) from error
+
     def _committed(self) -> None:
         for listener in self._listeners:
             listener()
 
     def _upkeep(self, db: sqlite3.Connection) -> None:
-        self._count(retention.keep_days(db, self.days))
+        self._count(retention.keep_days(db, self.days, self._target))
 
     def _count(self, gone: retention.Gone) -> int:
         self.purged += gone.turns

@@ -91,9 +91,11 @@ def dialect_of(traces: TraceConfig, environment: Mapping[str, str] | None = None
     key = ""
     if traces.export_key_env:
         key = (os.environ if environment is None else environment).get(traces.export_key_env, "")
-        if not key:
+        key = key.strip()  # as it comes out of a file
+        if not key or not key.isascii() or not key.isprintable():
             raise ConfigError(
-                f"the environment variable {traces.export_key_env!r} is not set",
+                f"the environment variable {traces.export_key_env!r} "
+                + ("is not set" if not key else "holds what no header can carry"),
                 where="traces.export_key_env",
                 fix="set it to the receiver's key, or leave the setting empty",
             )

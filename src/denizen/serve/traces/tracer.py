@@ -12,7 +12,7 @@ import atexit
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SPOOL = "traces-spool.sqlite"  # the exporter's queue where traces are not kept
 _PATIENCE = 10.0  # seconds an acknowledgement may take
+_LOOK = 0.25
 
 
 class Tracer:
@@ -102,10 +103,11 @@ class Tracer:
         comment = Policy(
             "full" if self._policy.content == "full" else "redacted", self._policy.redact
         ).text(comment[:4000])
+        self._check(self.store)
         feedback = Feedback(
             context.new_trace_id(), trace_id, float(score), comment, visit.caller.id, time.time_ns()
         )
-        self._acknowledged(self.store.give(feedback))
+        self._acknowledged(self.store, self.store.give(feedback))
 
     async def otlp_in(
         self, body: bytes, content_type: str, content_encoding: str
@@ -119,11 +121,12 @@ class Tracer:
             raise Fault(404, "this server keeps no traces", code="traces_off")
 
         def work() -> tuple[bytes, str]:
+            self._check(store)
             decoded, kind = intake.read(body, content_type, content_encoding, self._policy)
             self.rejected += decoded.rejected
             traces = describe(decoded.spans, self._policy.content, "otlp")
             if decoded.spans:
-                self._acknowledged(store.receive(traces, decoded.spans))
+                self._acknowledged(store, store.receive(traces, decoded.spans))
             return otlp.answer(decoded, kind), kind
 
         return await asyncio.to_thread(work)
@@ -155,7 +158,8 @@ class Tracer:
         atexit.unregister(self.close)
         for recording in list(self._open.values()):
             recording.end(None, "", None, "unfinished")
-        self.store.flush(timeout)
+        if not self.store.trouble:  # else nothing is to be had by waiting: closing tries once more
+            self.store.flush(timeout)
         if self._exporter is not None:
             self._exporter.close(min(timeout, 5.0))  # the rest is sent after the next start
         return self.store.close(timeout)
@@ -167,14 +171,28 @@ class Tracer:
         return self.store.put_later(lambda: assemble(done, self._policy, self._consent))
 
     @staticmethod
-    def _acknowledged(stored: Future[None]) -> None:
+    def _check(store: TraceStore) -> None:
+        """Raise Fault 503 while others wait for a full disk: who is refused sends it again."""
+        if store.trouble and store.counts()["waiting"]:
+            raise _unavailable()
+
+    @staticmethod
+    def _acknowledged(store: TraceStore, stored: Future[None]) -> None:
+        until = time.monotonic() + _PATIENCE
         try:
-            stored.result(_PATIENCE)
+            # These threads serve answers, too: while nothing can be written, none is held.
+            while not (wait([stored], _LOOK).done or store.trouble or time.monotonic() > until):
+                pass
+            stored.result(0)
         except (TimeoutError, WriteLost) as error:
-            raise Fault(
-                503,
-                "traces cannot be stored just now",
-                kind="server_error",
-                code="traces_unavailable",
-                retry_after=10.0,
-            ) from error
+            raise _unavailable() from error
+
+
+def _unavailable() -> Fault:
+    return Fault(
+        503,
+        "traces cannot be stored just now",
+        kind="server_error",
+        code="traces_unavailable",
+        retry_after=10.0,
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from denizen.project.atomic import atomic_path
-from denizen.project.errors import DataError
+from denizen.project.errors import DataError, WorkspaceError, from_os_error
 from denizen.serve.traces import otlp
 from denizen.serve.traces.reader import TraceReader
 from denizen.serve.traces.rows import Stored
@@ -23,6 +23,7 @@ from denizen.serve.traces.spans import Span, pack
 FORMAT = "denizen_trace"
 VERSION = 1
 _BODY = 200  # spans of one line of OTLP
+_TURNS = 1000  # of one trace
 
 
 def summary(stored: Stored) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def full(store: TraceReader, trace_id: str) -> dict[str, Any]:
     Raises DataError when there is none, or more than one.
     """
     key = resolve(store, trace_id)
-    turns = store.turns(trace_id=key, limit=1000, oldest_first=True)
+    turns = store.turns(trace_id=key, limit=_TURNS, oldest_first=True)
     return {
         "trace_id": key,
         "turns": [
@@ -85,7 +86,10 @@ def resolve(store: TraceReader, trace_id: str) -> str:
 
 
 def lines(store: TraceReader, *, eligible: bool = False) -> Iterator[str]:
-    """Every turn as a line of JSON; the spans and feedback of a trace come with its first turn."""
+    """Every turn as a line of JSON; the spans and feedback of a trace come with its first turn.
+
+    With `eligible`, a trace's other turns are left out, and their spans and the caller's, too.
+    """
     seen: set[str] = set()
     for stored in store.all_turns(eligible=eligible):
         key = stored.trace.id
@@ -95,10 +99,32 @@ def lines(store: TraceReader, *, eligible: bool = False) -> Iterator[str]:
             "score": stored.score,
             "eligible": stored.eligible,
             "feedback": [] if key in seen else [asdict(one) for one in store.feedback(key)],
-            "otlp": None if key in seen else json.loads(otlp.encode(store.spans(key), otlp.JSON)),
+            "otlp": None,
         }
+        if key not in seen:
+            spans = store.spans(key)
+            if eligible:
+                agreed = store.turns(trace_id=key, eligible=True, limit=_TURNS)
+                spans = _beneath(spans, {one.trace.root for one in agreed})
+            value["otlp"] = json.loads(otlp.encode(spans, otlp.JSON))
         seen.add(key)
         yield json.dumps(value, ensure_ascii=False)
+
+
+def _beneath(spans: list[Span], roots: set[str]) -> list[Span]:
+    """Spans of turns with these roots; a turn that came in from elsewhere has none, and all."""
+    if "" in roots:
+        return spans
+    parents = {span.span_id: span.parent for span in spans}
+
+    def inside(key: str) -> bool:
+        walked: set[str] = set()
+        while key in parents and key not in roots and key not in walked:
+            walked.add(key)
+            key = parents[key]
+        return key in roots
+
+    return [span for span in spans if inside(span.span_id)]
 
 
 def otlp_lines(store: TraceReader) -> Iterator[str]:
@@ -115,12 +141,19 @@ def exported(
     """Write all to a file; returns the number of lines."""
     count = 0
     source = lines(store, eligible=eligible) if form == "jsonl" else otlp_lines(store)
-    with atomic_path(path) as part:
-        part.touch(0o600)
-        with part.open("w", encoding="utf-8", errors="replace") as file:
-            for line in source:
-                file.write(line + "\n")
-                count += 1
+    try:
+        with atomic_path(path) as part:
+            part.touch(0o600)
+            with part.open("w", encoding="utf-8", errors="replace") as file:
+                for line in source:
+                    file.write(line + "\n")
+                    count += 1
+    except OSError as error:
+        raise from_os_error(error, path) or WorkspaceError(
+            f"cannot write the traces, {(error.strerror or str(error)).lower()}",
+            where=str(path),
+            fix="name a file in a folder that can be written",
+        ) from error
     return count
 
 
