@@ -71,6 +71,18 @@ def test_the_entrypoint_reads_secrets_from_files(tmp_path: Path) -> None:
         assert subprocess.run(["sh", "-n", str(script)]).returncode == 0
 
 
+def test_the_entrypoint_leaves_the_certificates_alone(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("no secret")
+    done = subprocess.run(
+        ["sh", str(DEPLOY / "entrypoint.sh"), "sh", "-c", 'echo "$SSL_CERT_FILE $SSL_CERT"'],
+        env={"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(bundle)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str(bundle)
+
+
 def test_the_service_owns_the_keys_that_are_made_for_it() -> None:
     said = dict(line.split("=", 1) for line in UNIT.read_text("utf-8").splitlines() if "=" in line)
     # `denizen keys` writes files of mode 0600: whoever runs it must be the service's user.

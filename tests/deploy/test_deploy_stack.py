@@ -96,6 +96,9 @@ def test_the_configuration_and_the_stack_are_of_one_mind() -> None:
         other = SERVICES[str(urlsplit(url).hostname)]
         assert set(other["networks"]) & set(denizen["networks"]), url
     command = " ".join(vllm["command"])
+    probe = SERVICES["postgres"]["healthcheck"]["test"]
+    assert "--host=127.0.0.1" in probe, "its socket answers before the database is made"
+    assert vllm["environment"]["USER"], "torch ends the start where its user has no name"
     assert f"--served-model-name {CONFIG.serve.backend_model} " in command
     assert f"--port {urlsplit(CONFIG.serve.backend_url).port} " in command
     assert int(command.rsplit("--max-model-len ", 1)[1]) == CONFIG.export.context
@@ -132,4 +135,7 @@ def test_prometheus_asks_who_is_there_for_figures_that_exist() -> None:
     for rule in rules:
         named = set(re.findall(r"denizen_\w+", rule["expr"]))
         assert named <= known, f"{rule['alert']} asks for {sorted(named - known)}"
+        # A quotient of figures with unlike labels matches nothing and never wakes anybody.
+        for side in rule["expr"].split(" / ") if " / " in rule["expr"] else []:
+            assert side.startswith("sum("), rule["alert"]
         assert rule["annotations"]["summary"] and rule["labels"]["severity"]

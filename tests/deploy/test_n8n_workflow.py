@@ -122,6 +122,17 @@ class TestRun:
         stack = load_config(FOLDER.parent / "denizen.yaml", required=True)
         assert body["model"] == stack.serve.backend_model
 
+    def test_a_long_question_is_asked_whole(self) -> None:
+        seen: list[str] = []
+
+        def send(url: str, body: Any) -> dict[str, Any]:
+            seen.append(body["messages"][0]["content"])
+            return {"statusCode": 400, "body": {"error": {}}}
+
+        status, answer = Workflow(WORKFLOW).run({"question": "x" * 50_000}, send)
+        assert len(seen[0]) == 50_000, "what is too long is refused, never cut"
+        assert status == 202 and answer["reason"] == "Denizen answered 400"
+
     @pytest.mark.parametrize(
         ("content", "meta", "reason"),
         [
