@@ -167,6 +167,8 @@ def test_files(tmp_path: Path) -> None:
     for bad, words in (
         ({"id": "1", "question": "a?"}, "either"),
         ({"id": "1", "question": " ", "relevant": []}, "empty"),
+        ({"id": "1", "question": None, "relevant": []}, "are texts"),
+        ({"id": None, "question": "a?", "relevant": []}, "are texts"),
         ({"id": "1", "question": "a?", "relevant": {"x": 0}}, "above 0"),
         ({"id": "1", "question": "a?", "relevant": "d1"}, "list of ids"),
         ([], "retrieval question"),

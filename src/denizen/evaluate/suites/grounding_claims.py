@@ -115,12 +115,11 @@ def _amount(match: re.Match[str]) -> Amount:
 def bears(figure: Amount, known: Collection[Amount]) -> bool:
     """Whether a figure is among the known ones or follows from two of them."""
     kind, value = figure
-    alike = [v for k, v in known if k == kind]
-    other = [v for k, v in known if k != kind]
     # 30 basis points and 0.003, or 50% and half of one.
-    if value in alike or value in other:
+    if any(v == value for _, v in known):
         return True
-    return any(a + b == value or abs(a - b) == value for a in alike for b in alike)
+    alike = {v for k, v in known if k == kind}
+    return any(value - one in alike or one - value in alike for one in alike)
 
 
 def names(text: str) -> set[str]:

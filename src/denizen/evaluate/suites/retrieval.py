@@ -110,10 +110,13 @@ def _question(data: dict[str, Any]) -> RetrievalQuestion:
     gains = {str(key): float(gain) for key, gain in pairs}
     if any(not gain > 0 or math.isinf(gain) for gain in gains.values()):
         raise ValueError("a gain must be above 0")
-    key, text = str(data["id"]), str(data["question"])
+    key, text = data["id"], data["question"]
+    # null and lists would be asked as "None" and "[...]".
+    if not isinstance(key, str | int) or not isinstance(text, str):
+        raise ValueError("'id' and 'question' are texts")
     if not text.strip():
         raise ValueError("the question is empty")
-    return RetrievalQuestion(key, text, gains, str(data.get("cluster", key)), by_document)
+    return RetrievalQuestion(str(key), text, gains, str(data.get("cluster", key)), by_document)
 
 
 def score_retrieval(
