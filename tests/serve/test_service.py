@@ -122,6 +122,17 @@ def test_a_conversation_that_does_not_fit_is_a_clear_400() -> None:
     assert "tokens long" in fault.message and not backend.grammars
 
 
+@pytest.mark.parametrize("model", ["denizen", "denizen-base"])
+def test_what_no_context_holds_is_refused_before_the_guard_reads_it(model: str) -> None:
+    class Slow(HidingShield):
+        def check_input(self, request: Request) -> Unchecked:
+            raise AssertionError("the guard has read it")
+
+    service = Service(FakeBackend(ANSWER, context=2000), CORE, shield=Slow())
+    fault = refused(service, ask("word " * 5000, model))
+    assert fault.status == 400 and fault.code == "context_length_exceeded"
+
+
 def test_a_long_conversation_is_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     readers: list[str] = []
 
@@ -130,6 +141,7 @@ def test_a_long_conversation_is_read_beside_the_event_loop(monkeypatch: pytest.M
         return read(request)
 
     monkeypatch.setattr("denizen.serve.answering.analyst.read", reading)
+    monkeypatch.setattr("denizen.serve.answering.guarding.read", reading)
     here = threading.current_thread().name
     said(Service(FakeBackend(ANSWER), CORE), ask(QUESTION))
     assert refused(Service(FakeBackend(ANSWER), CORE), ask("1 word " * 10_000)).status == 400

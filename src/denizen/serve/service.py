@@ -27,7 +27,7 @@ from denizen.serve.answering.direct import Direct
 from denizen.serve.answering.embedding import embedded
 from denizen.serve.answering.escalating import undecided
 from denizen.serve.answering.formats import check_format
-from denizen.serve.answering.guarding import guarded
+from denizen.serve.answering.guarding import guarded, refuse_too_long
 from denizen.serve.answering.naming import EMBEDDER, Named, Names, is_direct
 from denizen.serve.answering.ports import (
     Asking,
@@ -159,13 +159,15 @@ class Service:
         named = self._validated(request)
         until = deadline(self.parts.config.serve.request_seconds)
         self.parts.shield.logprobs(request, visit.caller)
-        if is_direct(request, named, self.parts.suite):
+        direct = is_direct(request, named, self.parts.suite)
+        await within(until, refuse_too_long(self.parts, request, direct))
+        if direct:
             guard = asyncio.create_task(self._guarded(request, visit, trace, until))
             if not self._beside(request):
                 await guard
-            direct = self._direct.answer(request, named, until, trace)
+            generated = self._direct.answer(request, named, until, trace)
             try:
-                async with aclosing(direct) as pieces:
+                async with aclosing(generated) as pieces:
                     async for piece in pieces:
                         flags = await guard
                         if isinstance(piece, Outcome):
