@@ -13,13 +13,16 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
-# Lists of single Latin words; the Chinese and Japanese ones are ordinary writing's characters.
-LANGUAGES = ("english", "french", "spanish", "italian", "portuguese", "czech")
+# All of package `mnemonic`, as guard/seedwords.py has them.
+LANGUAGES = (
+    "english", "french", "spanish", "italian", "portuguese", "czech", "turkish", "russian",
+    "japanese", "korean", "chinese_simplified", "chinese_traditional",
+)  # fmt: skip
 _LEAST, _LEAST_IF_NAMED = 12, 8
 _GAP = 8  # characters between two words of one phrase, at most
 _BEFORE = 60
 # A placeholder is a word of no list: it ends a run.
-_WORD = re.compile(r"\[[A-Z_]{2,20}_[0-9]{1,7}\]|(?:[^\W\d_]|[\u0300-\u036f])+")
+_WORD = re.compile(r"\[[A-Z_]{2,20}_[0-9]{1,7}\]|(?:[^\W\d_]|[\u0300-\u036f\u3099\u309a])+")
 # Eight words of three letters and more in a row: rare in prose, and found at the speed of C.
 _LIKELY = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{3,16}[^A-Za-z]{1,8}){7}[A-Za-z]{3}")
 _NAMED = re.compile(r"seed|mnemonic|recovery|backup (?:phrase|words)|secret phrase", re.I)
@@ -49,11 +52,10 @@ def _runs(text: str) -> Iterator[tuple[int, int]]:
             running = 0
         if ended := running & ~spoken:
             yield from _closed(text, ended, begun, length, last)
-        for bit in range(count) if spoken else ():
-            if spoken >> bit & 1:
-                if not running >> bit & 1:
-                    begun[bit], length[bit] = word.start(), 0
-                length[bit] += 1
+        for bit in _bits(spoken):
+            if not running >> bit & 1:
+                begun[bit], length[bit] = word.start(), 0
+            length[bit] += 1
         running, last = spoken, word.end()
     yield from _closed(text, running, begun, length, last)
 
@@ -61,8 +63,8 @@ def _runs(text: str) -> Iterator[tuple[int, int]]:
 def _closed(
     text: str, ended: int, begun: list[int], length: list[int], last: int
 ) -> Iterator[tuple[int, int]]:
-    for bit in range(len(begun)) if ended else ():
-        if ended >> bit & 1 and length[bit] >= _LEAST_IF_NAMED:
+    for bit in _bits(ended):
+        if length[bit] >= _LEAST_IF_NAMED:
             start = begun[bit]
             # "seed phrase" are words of the list themselves, so they may stand inside the run.
             named = _NAMED.search(text, max(0, start - _BEFORE), start + 24)
@@ -70,11 +72,18 @@ def _closed(
                 yield start, last
 
 
+def _bits(languages: int) -> Iterator[int]:
+    while languages:
+        lowest = languages & -languages
+        yield lowest.bit_length() - 1
+        languages ^= lowest
+
+
 def _plain(word: str) -> str:
     """In small letters without accents."""
     if word.isascii():
         return word.lower()
-    parts = unicodedata.normalize("NFKD", word.lower())
+    parts = unicodedata.normalize("NFKD", word.lower()).replace("ı", "i")  # as Turkish I's become
     return "".join(c for c in parts if not unicodedata.combining(c))
 
 
