@@ -51,7 +51,7 @@ def measure(workspace: Path) -> dict[str, Any]:
         "classifier": {key: made[key] for key in made if key.startswith(("held", "suites"))},
         "threshold": carried().threshold,
         "first look": {
-            key: made for key, made in harmless.carried().made.items() if key.startswith(FIRST)
+            key: value for key, value in harmless.carried().made.items() if key.startswith(FIRST)
         },
         "real passages flagged": _passages(shield),
         "milliseconds of an input check": _cost(shield),

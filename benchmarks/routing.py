@@ -65,6 +65,7 @@ def measure(workspace: Path, items: int = 400) -> dict[str, Any]:
         testing,
         local_price=config.route.local_price,
         upstream_price=config.route.upstream_price,
+        audit=config.route.audit,
         upstream=f"{PEER}, at its best",
         frontier=frontier,
     )
@@ -144,12 +145,19 @@ def _figures(at_budget: Measures | None, five: Measures | None) -> dict[str, Any
         "local": round(five.local, 4),
         "frontier": round(five.frontier, 4),
         "quality_at_5_percent": [round(v, 4) for v in five.quality],
-        "regret_at_5_percent": round(five.regret, 4),
+        "regret_at_5_percent": _spread(five.regret, five.regret_interval),
         "quality_at_budget": [round(v, 4) for v in at_budget.quality],
         "apgr": [round(v, 4) for v in five.apgr] if five.apgr else None,
-        "cpt50": five.cpt50,
-        "cpt80": five.cpt80,
+        "cpt50": _spread(five.cpt50, five.cpt50_interval),
+        "cpt80": _spread(five.cpt80, five.cpt80_interval),
     }
+
+
+def _spread(value: float | None, interval: tuple[float, float] | None) -> list[float] | None:
+    """[value, low, high], or None."""
+    if value is None or interval is None:
+        return None
+    return [round(v, 4) for v in (value, *interval)]
 
 
 def _embedder() -> Any:
