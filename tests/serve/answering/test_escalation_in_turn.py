@@ -395,7 +395,7 @@ def test_a_slow_upstream_of_documents_falls_back_too(index: Index) -> None:
         index=index,
         router=FakeRouter(False, kinds=(DOCUMENTS,)),
         upstream=Slow(),
-        config=config(serve={"request_seconds": 1.0}),
+        config=config(serve={"request_seconds": 3.0}),
     )
     text, outcome, _ = said(service, ask(PREMIUM))
     assert text.startswith("The premium is 0.05%") and "upstream failed: timeout" in outcome.flags
