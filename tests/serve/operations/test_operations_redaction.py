@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from denizen.serve.guard.seedwords import LANGUAGES
 from denizen.serve.operations.keys import KeyStore
 from denizen.serve.operations.redaction import Redactor, redact
-from denizen.serve.operations.seeds import LANGUAGES, seed_spans
+from denizen.serve.operations.seeds import seed_spans
 
 ADDRESS = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
 HASH = "0x" + "5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060"[:64]
@@ -202,7 +203,12 @@ def test_other_languages_of_bip39_and_their_accents() -> None:
     for language in LANGUAGES:
         for strength in (128, 256):
             for form in ("NFC", "NFKD"):
-                phrase = unicodedata.normalize(form, Mnemonic(language).generate(strength))
+                words = Mnemonic(language)
+                # One Russian word of the package's list is damaged: no wallet has it.
+                words.wordlist = [
+                    w if "\ufffd" not in w else words.wordlist[0] for w in words.wordlist
+                ]
+                phrase = unicodedata.normalize(form, words.generate(strength))
                 found = list(seed_spans(f"x: {phrase}."))
                 assert found == [(3, 3 + len(phrase))], (language, form, phrase)
 

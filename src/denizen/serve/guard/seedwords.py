@@ -18,7 +18,7 @@ from denizen.serve.guard.folding import fold
 
 PHRASE = "seed phrase withheld"
 FEWEST = 12
-_LANGUAGES = (
+LANGUAGES = (
     "english", "french", "italian", "spanish", "portuguese", "czech", "turkish", "russian",
     "japanese", "korean", "chinese_simplified", "chinese_traditional",
 )  # fmt: skip
@@ -106,7 +106,7 @@ def _lists() -> dict[str, tuple[int, ...]]:
     from mnemonic import Mnemonic
 
     found: dict[str, tuple[int, ...]] = {}
-    for number, language in enumerate(_LANGUAGES):
+    for number, language in enumerate(LANGUAGES):
         for word in Mnemonic(language).wordlist:
             key = _bare(_ROUND.sub("o", fold(word).text).lower())
             found[key] = (*found.get(key, ()), number)

@@ -13,11 +13,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
-# All of package `mnemonic`, as guard/seedwords.py has them.
-LANGUAGES = (
-    "english", "french", "spanish", "italian", "portuguese", "czech", "turkish", "russian",
-    "japanese", "korean", "chinese_simplified", "chinese_traditional",
-)  # fmt: skip
+from denizen.serve.guard.seedwords import LANGUAGES
+
 _LEAST, _LEAST_IF_NAMED = 12, 8
 _GAP = 8  # characters between two words of one phrase, at most
 _BEFORE = 60
