@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from denizen.evaluate.judge.errors import JudgeError, Unjudged
+from denizen.project.web import fits_header, web_address
 
 if TYPE_CHECKING:
     import httpx
@@ -50,8 +50,8 @@ class JudgeSettings:
     max_tokens: int = 512
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.base_url)
-        if address.scheme not in ("http", "https") or not address.hostname:
+        address = web_address(self.base_url)
+        if address is None:
             raise JudgeError(
                 "the judge's address is no URL",
                 where="judge.base_url",
@@ -180,7 +180,7 @@ def _key(name: str) -> str:
             where="judge.api_key_env",
             fix="export the judge's key under this name, or leave judge.api_key_env empty",
         )
-    if not key.isascii() or not key.isprintable():
+    if not fits_header(key):
         raise JudgeError(
             f"the environment variable {name} holds no usable key",
             where="judge.api_key_env",

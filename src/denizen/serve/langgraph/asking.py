@@ -15,8 +15,8 @@ from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from urllib.parse import urlsplit
 
+from denizen.project.web import fits_header, web_address
 from denizen.serve.exchange import (
     Answering,
     Caller,
@@ -168,16 +168,11 @@ class OverHTTP:
 
 def check_address(url: str, key: str) -> None:
     """Raise NodeError for an address that no request reaches, or a key that no header carries."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host:
+    if web_address(url) is None:
         raise NodeError(
             f"{url!r} is no address", where="make_analyst", fix="give one such as http://HOST/v1"
         )
-    if not (key.isascii() and key.isprintable()):
+    if not fits_header(key):
         raise NodeError(
             "the key holds what no header can carry",
             where="make_analyst",

@@ -15,9 +15,9 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from denizen.project.errors import ConfigError
+from denizen.project.web import fits_header, web_address
 from denizen.serve.exchange import Finish, ToolCall, Usage
 from denizen.serve.route.budget import Budget
 from denizen.serve.route.redaction import Mask
@@ -208,7 +208,7 @@ def _everything(request: Request) -> str:
 
 def _key(name: str) -> str:
     key = os.environ.get(name, "").strip() if name else ""
-    if name and not (key and key.isascii() and key.isprintable()):
+    if name and not (key and fits_header(key)):
         raise ConfigError(
             f"the environment variable {name} holds no usable key",
             where="route.upstream_key_env",
@@ -219,16 +219,12 @@ def _key(name: str) -> str:
 
 def _check_address(url: str, keyed: bool) -> None:
     fix = ""
-    try:
-        address = urlsplit(url)
-        host, _ = address.hostname, address.port
-    except ValueError:
-        address, host = urlsplit(""), None
-    if address.scheme not in ("http", "https") or not host:
+    address = web_address(url)
+    if address is None:
         fix = "write it like https://host/v1"
     elif address.username or address.password or address.query or address.fragment:
         fix = "leave credentials and queries out; name a key's variable in route.upstream_key_env"
-    elif keyed and address.scheme == "http" and host not in _LOOPBACK:
+    elif keyed and address.scheme == "http" and address.hostname not in _LOOPBACK:
         fix = "use https: a key would travel unencrypted"
     if fix:
         raise ConfigError(

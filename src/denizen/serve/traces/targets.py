@@ -12,9 +12,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from denizen.project.errors import ConfigError
+from denizen.project.web import fits_header, web_address
 from denizen.serve.traces import names, otlp
 from denizen.serve.traces.export import Call, Dialect
 from denizen.serve.traces.spans import Event, Feedback, Span
@@ -92,7 +93,7 @@ def dialect_of(traces: TraceConfig, environment: Mapping[str, str] | None = None
     if traces.export_key_env:
         key = (os.environ if environment is None else environment).get(traces.export_key_env, "")
         key = key.strip()  # as it comes out of a file
-        if not key or not key.isascii() or not key.isprintable():
+        if not key or not fits_header(key):
             raise ConfigError(
                 f"the environment variable {traces.export_key_env!r} "
                 + ("is not set" if not key else "holds what no header can carry"),
@@ -115,12 +116,8 @@ def dialect_of(traces: TraceConfig, environment: Mapping[str, str] | None = None
 
 
 def _address(traces: TraceConfig) -> tuple[str, dict[str, str]]:
-    try:
-        parts = urlsplit(traces.export_url)
-        host, _ = parts.hostname, parts.port  # a wrong port is only told of when asked for
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if parts.scheme not in ("http", "https") or not host:
+    parts = web_address(traces.export_url)
+    if parts is None:
         raise ConfigError(
             f"traces cannot be sent to {traces.export}: no address",
             where="traces.export_url",
