@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from denizen.serve.guard import output
+from denizen.serve.guard.addresses import Known
 from denizen.serve.guard.seedwords import LANGUAGES
 from denizen.serve.operations.keys import KeyStore
 from denizen.serve.operations.redaction import Redactor, redact
@@ -211,6 +213,16 @@ def test_other_languages_of_bip39_and_their_accents() -> None:
                 phrase = unicodedata.normalize(form, words.generate(strength))
                 found = list(seed_spans(f"x: {phrase}."))
                 assert found == [(3, 3 + len(phrase))], (language, form, phrase)
+
+
+def test_words_that_two_languages_share_do_not_end_a_phrase() -> None:
+    both = "迫 果 者 退 松 列 厚 待 由 植 幼 卿 跑 月"  # in both Chinese lists
+    traditional = "眾 弓 扶 踐 乃 若 繼 嗎 粘 制"
+    for phrase in (f"{both} {traditional}", f"{traditional} {both}"):
+        assert list(seed_spans(f"x: {phrase}.")) == [(3, 3 + len(phrase))]
+        assert redact(phrase) == "[SEED_PHRASE_1]"
+        shown = output.check(phrase, Known(frozenset(), "")).text
+        assert not set(shown) & set(phrase.replace(" ", "")), shown
 
 
 TOKENS = st.sampled_from(

@@ -27,12 +27,14 @@ _NAMED = re.compile(r"seed|mnemonic|recovery|backup (?:phrase|words)|secret phra
 
 def seed_spans(text: str) -> Iterator[tuple[int, int]]:
     """Spans of seed phrases, in order and apart."""
-    found = sorted(_runs(text))
-    end = -1
-    for start, stop in found:
-        if start >= end:
-            yield start, stop
-            end = stop
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(_runs(text)):
+        # Languages share words (half of both Chinese lists): a run of one may go on in the other.
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((start, stop))
+    yield from merged
 
 
 def _runs(text: str) -> Iterator[tuple[int, int]]:
