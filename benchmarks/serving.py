@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -24,7 +25,7 @@ from benchmarks.child import measured
 from benchmarks.load import Spec, spec_text
 
 CLIENTS = (1, 4, 16)
-ROUNDS = 3
+ROUNDS = 9  # fewer give a median no interval
 CONTEXT, PARALLEL = 2048, 4
 TARGETS = {"throughput_ratio": ">= 0.95", "added_p50_ms": "<= 5"}
 
@@ -162,8 +163,10 @@ def level(
             "llama.cpp": round(statistics.median(rates[1]), 1),
         },
         "throughput_ratio": round(statistics.median(ratios), 4),
+        "throughput_ratio_interval": interval(ratios, 4),
         "throughput_ratios": [round(ratio, 4) for ratio in ratios],
         "added_p50_ms": round(statistics.median(added), 2),
+        "added_p50_interval_ms": interval(added, 2),
         "added_p50s_ms": [round(value, 2) for value in added],
         "first_token_ms": {
             "denizen": spread(ours, "first_ms"),
@@ -181,6 +184,15 @@ def spread(side: list[dict[str, Any]], key: str) -> dict[str, float]:
     every = [value for run in side for value in run[key]]
     p50, p95, p99 = np.percentile(every, [50, 95, 99])
     return {"p50": round(float(p50), 1), "p95": round(float(p95), 1), "p99": round(float(p99), 1)}
+
+
+def interval(values: list[float], digits: int) -> list[float] | None:
+    """At least 95% for the median over rounds, exact for any distribution; needs six of them."""
+    from scipy.stats import quantile_test
+
+    found = quantile_test(values, p=0.5).confidence_interval(0.95)
+    ends = [round(float(found.low), digits), round(float(found.high), digits)]
+    return None if any(map(math.isnan, ends)) else ends
 
 
 def worst(levels: list[dict[str, Any]]) -> dict[str, float]:

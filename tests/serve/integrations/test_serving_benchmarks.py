@@ -119,6 +119,14 @@ def test_ratios_are_of_one_round_and_the_worst_is_reported() -> None:
     assert all(one["added_p50_ms"] == 4.0 and one["requests"] == 4 for one in levels)
     assert levels[0]["equal_answers"] == 0.5
     assert serving.worst(levels) == {"throughput_ratio": 0.8, "added_p50_ms": 4.0}
+    assert levels[0]["throughput_ratio_interval"] is None  # too few rounds to say
+
+
+def test_the_interval_of_a_median_is_of_order_statistics() -> None:
+    # Of nine values the second and the eighth: 1 - 2 * 10 / 512 = 96.1%.
+    assert serving.interval([9.0, 1, 8, 2, 7, 3, 6, 4, 5], 2) == [2.0, 8.0]
+    assert serving.interval([1.0, 2, 3, 4, 5, 6], 2) == [1.0, 6.0]
+    assert serving.interval([1.0, 2, 3, 4, 5], 2) is None
 
 
 def test_questions_never_repeat_between_rounds() -> None:
