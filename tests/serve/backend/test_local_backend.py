@@ -28,7 +28,7 @@ from denizen.serve.exchange import AHEAD, Fault, Format, Piece, Request, Samplin
 from denizen.serve.metering import metered
 
 PROMPT = "<|im_start|>system\nYou trade.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n"
-CONTEXT = 1024
+CONTEXT, MADE_FOR = 1024, 4096
 QUOTE = {
     "type": "function",
     "function": {
@@ -66,6 +66,20 @@ def until(condition: Any, seconds: float = 5.0) -> bool:
 def legible(text: str) -> str:
     """What both ways of reading tokens show: no broken characters, no padding."""
     return re.sub(r"\[PAD\d+\]|\ufffd", "", text)
+
+
+def test_no_more_context_is_promised_than_the_file_has(
+    gguf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # llama.cpp's server caps its slots by itself: /v1/models would tell what no request gets.
+    backend = LocalBackend(gguf, context=9000, parallel=1, threads=1)
+    try:
+        assert backend.facts.context == MADE_FOR
+        assert f"holds {MADE_FOR} tokens of context, not the 9000" in caplog.text
+        with pytest.raises(Fault, match=f"context is {MADE_FOR} tokens"):
+            run(pieces(backend, ask("buy " * 2 * MADE_FOR)))
+    finally:
+        run(backend.close())
 
 
 def test_an_answer_is_llama_cpps_own(backend: LocalBackend, gguf: Path) -> None:

@@ -9,10 +9,12 @@ are answered: a server with the new list takes over, and the old one is drained.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 from denizen.project.errors import ArtefactError
 from denizen.project.machine import cores
@@ -26,6 +28,7 @@ from denizen.serve.backend.streams import Streams
 from denizen.serve.backend.tools import CallReader
 from denizen.serve.exchange import BackendFacts, Fault, Guided, Piece, Request, Turn
 
+_log = logging.getLogger("denizen.serve")
 # Characters from which rendering and tokenising would hold up the event loop.
 _LARGE = 20_000
 
@@ -33,6 +36,7 @@ _LARGE = 20_000
 class LocalBackend:
     """One GGUF, `parallel` requests of `context` tokens at a time. Implements Guiding.
 
+    Fewer, with a warning, where the file was made for fewer: llama.cpp's server holds no more.
     `adapters` are LoRA-GGUF files by the name a request asks for them.  Raises ArtefactError.
     """
 
@@ -48,6 +52,7 @@ class LocalBackend:
         from denizen.export.gguf_header import read_header
 
         self._header, self._size = read_header(gguf), gguf.stat().st_size
+        context = _held(context, self._header, gguf)
         self._gguf, self._context, self._parallel = gguf, context, parallel
         self._threads = threads or cores()
         self._live = Live(gguf, context=context, rows=parallel, threads=self._threads)
@@ -241,3 +246,12 @@ class LocalBackend:
         if not request.tools or request.tool_choice == "none":
             return []
         return [CallReader(self._rendering.dialect, request.tools) for _ in range(request.n)]
+
+
+def _held(wanted: int, header: Mapping[str, Any], gguf: Path) -> int:
+    """Tokens of context that are wanted and that the file has."""
+    made = header.get(f"{header.get('general.architecture', '')}.context_length")
+    if not isinstance(made, int) or not 0 < made < wanted:
+        return wanted
+    _log.warning("%s holds %d tokens of context, not the %d asked for", gguf.name, made, wanted)
+    return made
