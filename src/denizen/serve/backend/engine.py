@@ -4,12 +4,14 @@ Contract: the model is loaded with the first `run`, because a server's OpenMP th
 guided decoder even while they wait (see `models.llama_library.rest`).  `run` hands each event to a
 function in the calling thread, which ends the work by returning True: the slot is free one token
 later.  The server's own port stays on loopback behind a key that nobody is told.  Signal handlers
-are as they were before (llama.cpp sets its own), also when one starts while another answers.
+are as they were before (llama.cpp sets its own), also when one starts while another answers, and
+grammars of two servers never begin at once (see `models.llama_grammars`).
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import secrets
 import signal
 import threading
@@ -19,9 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from denizen.models.llama import start_server
+from denizen.models.llama_grammars import TURNS
 from denizen.project.errors import ArtefactError
 
 _ACTION = 256  # more than the bytes of a struct sigaction
+_NUMBERS = itertools.count()
+# As JSON escapes quotation marks, it is a key, or a whole string and then a turn for nothing.
+_GRAMMAR = b'"grammar"'
 
 
 class Engine:
@@ -54,6 +60,7 @@ class Engine:
         ]
         self._params, self._gguf = params, gguf
         self._server: Any = None
+        self._number = -1
         self._starting = threading.Lock()
         self._idle = threading.Condition()
         self._held = 0
@@ -64,7 +71,7 @@ class Engine:
             if self._server is None:
                 try:
                     with _signals_kept():
-                        self._server = start_server(self._params)
+                        self._number, self._server = next(_NUMBERS), start_server(self._params)
                 except Exception as error:
                     raise ArtefactError(
                         "llama.cpp cannot serve the model",
@@ -91,7 +98,17 @@ class Engine:
 
     def run(self, body: bytes, deliver: Callable[[bytes], bool]) -> None:
         """One completion, streamed to `deliver` until it returns True; blocks."""
-        self.start().handle_completions(body, deliver)
+        server = self.start()
+        if _GRAMMAR not in body:
+            server.handle_completions(body, deliver)
+            return
+        with TURNS.turn(self._number) as begun:
+
+            def first(event: bytes) -> bool:
+                begun()
+                return deliver(event)
+
+            server.handle_completions(body, first)
 
     def busy(self) -> int:
         """Requests that llama.cpp is working on."""
