@@ -211,6 +211,7 @@ def test_a_calibration_of_other_settings_is_told_and_not_used(tmp_path: Path, gg
         line = next(li for li in facts(service, operations, changed) if li.startswith("router"))
         wanted = f'denizen_router_calibrated{{why="{service.stale}"}} '
         assert f"{wanted}{0.0 if service.stale else 1.0}" in operations.metrics.text()
+        assert "denizen_traces_open 0.0" in operations.metrics.text()
         return service.parts.router is not None, service.stale, line
 
     used, why, line = standing(settings)

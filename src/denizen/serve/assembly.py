@@ -154,6 +154,7 @@ def build_service(
                 calibrated=router is not None,
                 why=stale,
             )
+            metrics.traces(tracer.counts)
             tracer.tell_losses(metrics.trace_lost)
         opened.pop_all()
     return service

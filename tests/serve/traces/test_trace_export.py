@@ -15,6 +15,7 @@ from trace_fakes import Received, asked, outcome, receiving, redact, span, trace
 
 from denizen.project.config import TraceConfig
 from denizen.project.errors import ConfigError
+from denizen.serve.operations.metrics import Metrics
 from denizen.serve.traces import Tracer, TraceStore, names, otlp
 from denizen.serve.traces.export import Exporter
 from denizen.serve.traces.langfuse import Langfuse
@@ -245,6 +246,35 @@ def test_a_receiver_that_is_not_there_stops_nobody(store: TraceStore) -> None:
     exporter.close(1.0)
     assert time.monotonic() - start < 3
     assert "ConnectError" in exporter.trouble
+
+
+def test_an_outage_is_seen_in_the_metrics(store: TraceStore, received: Received) -> None:
+    def figures() -> dict[str, float]:
+        lines = [line.split() for line in metrics.text().splitlines() if line[0] != "#"]
+        return {name: float(value) for name, value in lines if "trace" in name}
+
+    received.statuses = [503] * 1000
+    exporter = Exporter(store, OTLP(received.url + "/v1/traces"), first_pause=0.01)
+    tracer = Tracer(store, redact=redact, exporter=exporter)
+    metrics = Metrics()
+    metrics.traces(tracer.counts)
+    store.put(trace(1), [span(1)]).result(5)
+    until(lambda: figures()["denizen_trace_export_failures_total"] > 1)
+    found = figures()
+    assert found["denizen_trace_export_trouble"] == 1 and found["denizen_trace_writes_total"] == 1
+    assert found["denizen_trace_exported_spans_total"] == 0
+    received.statuses = []
+    until(lambda: figures()["denizen_trace_exported_spans_total"] == 1)
+    until(lambda: figures()["denizen_trace_export_trouble"] == 0)
+    tracer.close()
+
+
+def test_without_an_exporter_the_metrics_tell_of_none(store: TraceStore) -> None:
+    metrics, tracer = Metrics(), Tracer(store, redact=redact)
+    metrics.traces(tracer.counts)
+    told = metrics.text()
+    assert "denizen_trace_writes_waiting 0" in told and "trace_export" not in told
+    tracer.close()
 
 
 def test_a_restart_goes_on_where_it_stopped(store: TraceStore, received: Received) -> None:

@@ -39,7 +39,7 @@ class Bounded:
         return text
 
 
-# A figure of a budget's or an auditor's to_json: its name, its text, and whether it only grows.
+# A figure that is read when it is asked for: its name, its text, and whether it only grows.
 _BUDGET = {
     "requests": ("escalation_budget_requests", "Requests that paid into the budget.", True),
     "taken": ("escalation_budget_taken", "Escalations the budget paid for.", True),
@@ -57,6 +57,21 @@ _AUDITS = {
     "alarm": ("audit_alarm", "1 once the evidence reaches 1 / route.delta.", False),
     "kept": ("audit_kept", "1 while the upper bound lies within the promise.", False),
 }
+_TRACES = {
+    "open": ("traces_open", "Requests whose trace is being recorded.", False),
+    "waiting": ("trace_writes_waiting", "Traces and feedback that wait for the disk.", False),
+    "written": ("trace_writes", "Traces and feedback on the disk.", True),
+    "write_failures": ("trace_write_failures", "Writes that failed and are tried again.", True),
+    "deleted": ("traces_deleted", "Traces that retention deleted.", True),
+    "deleted_unexported": ("traces_deleted_unexported", "Those of them not sent on yet.", True),
+    "redaction_failures": ("trace_redaction_failures", "Texts withheld on a failure.", True),
+    "otlp_rejected": ("otlp_rejected_spans", "Spans from outside that were set aside.", True),
+    "exported": ("trace_exported_spans", "Spans that the receiver took.", True),
+    "exported_feedback": ("trace_exported_feedback", "Feedback that the receiver took.", True),
+    "export_refused": ("trace_export_refused", "What the receiver refused for good.", True),
+    "export_failures": ("trace_export_failures", "Attempts to send that are made again.", True),
+    "export_trouble": ("trace_export_trouble", "1 while traces wait for a receiver.", False),
+}
 
 
 class _Figures:
@@ -72,6 +87,8 @@ class _Figures:
 
         figures = self._read()
         for key, (name, text, grows) in self._named.items():
+            if key not in figures:  # no exporter, no figures of one
+                continue
             family = CounterMetricFamily if grows else GaugeMetricFamily
             yield family(f"denizen_{name}", text, value=float(figures[key]))
 
@@ -188,6 +205,10 @@ class Metrics:
             if read is not None:
                 read()  # what it imports is imported now, not while a scrape waits
                 self._registry.register(_Figures(read, figures))
+
+    def traces(self, counts: Callable[[], Mapping[str, float]]) -> None:
+        """Where the trace store's and its exporter's figures are read from; once a server."""
+        self._registry.register(_Figures(counts, _TRACES))
 
     def watch(
         self,

@@ -103,6 +103,7 @@ class Exporter:
             "exported_feedback": self.scored,
             "export_refused": self.refused,
             "export_failures": self.failures,
+            "export_trouble": int(bool(self.trouble)),
         }
 
     def close(self, timeout: float = 5.0) -> None:
