@@ -22,7 +22,7 @@ from denizen.serve.operations import KeyStore
 MODELS = {
     "data": [
         {"id": "denizen", "denizen": {"kind": "analyst"}},
-        {"id": "yield", "denizen": {"kind": "adapter"}},
+        {"id": "yield", "denizen": {"kind": "adapter", "families": ["fee\x1b_apr"]}},
     ]
 }
 
@@ -37,7 +37,10 @@ class Adapted(Fake):
 
     @property
     def models(self) -> tuple[ModelCard, ...]:
-        return (*super().models, *(ModelCard(name, "adapter") for name in self.taken))
+        return (
+            *super().models,
+            *(ModelCard(n, "adapter", families=self.families) for n in self.taken),
+        )
 
     async def load_adapter(self, name: str, path: str, families: tuple[str, ...] = ()) -> float:
         if "hollow" in path:
@@ -74,13 +77,15 @@ def test_an_adapter_is_added_listed_and_removed(
         assert json.loads(added[1]) == told and added[0] == 0 and fake.families == ()
         assert fake.taken == {"yield": "adapter-1/yield.gguf"}  # no folder of this machine
         assert verb(capsys, "list", *there) == (0, "yield\n", "")
-        assert json.loads(verb(capsys, "list", *there, "--json")[1]) == ["yield"]
+        told = [{"name": "yield", "families": []}]
+        assert json.loads(verb(capsys, "list", *there, "--json")[1]) == told
         assert verb(capsys, "remove", "yield", *there) == (0, "yield  removed\n", "")
         assert verb(capsys, "list", *there) == (0, "no adapters\n", "")
         families = ("--family", "range_status", "--family", "mechanics")
         code, out, _ = verb(capsys, "add", "ranges", "a/r.gguf", *families, *there)
         assert code == 0 and out.endswith("; it answers range_status, mechanics\n")
         assert fake.families == ("range_status", "mechanics")
+        assert verb(capsys, "list", *there)[1] == "ranges  range_status, mechanics\n"
         assert verb(capsys, "remove", "ranges", *there)[0] == 0
         code, out, err = verb(capsys, "remove", "a/b", *there)
         assert code == 2 and not out and "404" in err
@@ -121,6 +126,7 @@ def admin(status: int, body: Any) -> Admin:
         (200, b"<html>"),
         (200, []),
         (200, {"data": [{"id": "gpt"}]}),
+        (200, {"data": [{"id": "gpt", "denizen": {"kind": "adapter"}}]}),
         (500, {"error": "words"}),
         (404, {"detail": "Not Found"}),
         (200, b"[" * 2**21),
@@ -137,7 +143,7 @@ def test_a_refusal_is_bounded_and_printable() -> None:
     with pytest.raises(AdminError) as caught:
         admin(400, told).load("a", "b")
     assert len(str(caught.value)) < 400 and "\x1b" not in str(caught.value)
-    assert admin(200, MODELS).adapters() == ["yield"]
+    assert admin(200, MODELS).adapters() == {"yield": ["fee_apr"]}
 
 
 def test_the_server_asked_by_default_is_the_configured_one() -> None:

@@ -102,12 +102,13 @@ def test_an_adapter_answers_its_families_until_it_goes(made: tuple[Any, Path, st
     path = "adapter-1/yield.gguf"
     body = {"name": "yield", "path": path, "families": ["range_status", "range_status"]}
     said = {"model": "tiny", "messages": [{"role": "user", "content": QUESTION}]}
-    unknown, before, loaded, taken, answer, gone, after, again, free = asked(
+    unknown, before, loaded, listed, taken, answer, gone, after, again, free = asked(
         app,
         keys.split()[0],
         ("POST", "/admin/adapters", {**body, "families": ["range_status", "nonsense"]}),
         ("POST", "/v1/chat/completions", said),
         ("POST", "/admin/adapters", body),
+        ("GET", "/v1/models", None),
         ("POST", "/admin/adapters", {**body, "name": "second"}),
         ("POST", "/v1/chat/completions", said),
         ("DELETE", "/admin/adapters/yield", None),
@@ -119,6 +120,8 @@ def test_an_adapter_answers_its_families_until_it_goes(made: tuple[Any, Path, st
     assert unknown.status_code == 400 and error["code"] == "unknown_family"
     assert "'nonsense'" in error["message"] and "range_status" in error["message"]
     assert loaded.status_code == 200 and loaded.json()["families"] == ["range_status"] * 2
+    families = [card["denizen"].get("families") for card in listed.json()["data"]]
+    assert families == [None, ["range_status"], None]
     assert taken.status_code == 400 and taken.json()["error"]["code"] == "family_taken"
     assert "'yield' answers the family 'range_status'" in taken.json()["error"]["message"]
     spoke = [one.json()["denizen"]["adapter"] for one in (before, answer, after)]

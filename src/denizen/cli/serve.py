@@ -106,7 +106,7 @@ def add(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Load an adapter; one that does not change what the model says is refused."""
+    """Load an adapter until the server ends; one that does not change what is said is refused."""
     if path.is_file():  # what lies in the artefacts is told as the server knows it
         artefacts = workspace_of(workspace).path("artefacts").resolve()
         found = path.resolve()
@@ -126,10 +126,12 @@ def list_adapters(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The adapters that the server speaks with."""
+    """The adapters that the server speaks with, and the task families they answer."""
     with closing(_admin(url, key_env, config)) as admin:
-        names = admin.adapters()
-    emit(names, json, "\n".join(names) or "no adapters")
+        found = admin.adapters()
+    lines = [f"{name}  {', '.join(families)}".rstrip() for name, families in found.items()]
+    told = [{"name": name, "families": families} for name, families in found.items()]
+    emit(told, json, "\n".join(lines) or "no adapters")
 
 
 @adapters.command()

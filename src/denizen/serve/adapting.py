@@ -61,7 +61,7 @@ class Adapting:
 
     def _check(self, families: Sequence[str]) -> None:
         """Raises Fault 400 for a family that is not served here, or has an adapter."""
-        held = {**self._parts.config.serve.skills, **self._parts.learnt}
+        held = self._parts.skills
         for family in families:
             if family not in self._parts.suite.families:
                 known = ", ".join(self._parts.suite.families)

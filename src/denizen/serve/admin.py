@@ -40,12 +40,15 @@ class Admin:
                 "no address or no key", where=self._url, fix="as http://127.0.0.1:8484"
             ) from error
 
-    def adapters(self) -> list[str]:
-        """Names of the adapters that the server speaks with."""
+    def adapters(self) -> dict[str, list[str]]:
+        """The adapters that the server speaks with, each with the task families it answers."""
         value = self._asked("GET", "/v1/models")
         try:
             cards = [card for card in value["data"] if card["denizen"]["kind"] == "adapter"]
-            return [_plain(card["id"]) for card in cards]
+            return {
+                _plain(card["id"]): [_plain(name) for name in card["denizen"]["families"]]
+                for card in cards
+            }
         except (LookupError, TypeError) as error:
             raise self._stranger() from error
 

@@ -258,6 +258,7 @@ class ModelCard:
     kind: Literal["analyst", "adapter", "base", "embedding"]
     created: int = 0
     facts: BackendFacts | None = None
+    families: tuple[str, ...] = ()  # task families that an adapter answers
 
 
 class Answering(Protocol):

@@ -107,7 +107,8 @@ class Service:
             stale,
         )
         self.parts, self.stale = parts, stale
-        self.names = Names(name, backend, created, embeds=encoder is not None)
+        embeds = encoder is not None
+        self.names = Names(name, backend, created, embeds, lambda: parts.skills)
         self._adapting = Adapting(parts, self.names, artefacts)
         self._audits = Audits(parts)
         self._analyst = Analyst(parts, self._audits)

@@ -59,7 +59,7 @@ class Drafting:
     async def local(self, turn: InTurn) -> Local:
         """Draft, call and evaluation, with the skill of the question's family."""
         adapter = turn.named.adapter
-        skills = {**self._parts.config.serve.skills, **self._parts.learnt}
+        skills = self._parts.skills
         by_task = not adapter and bool(skills)
         if by_task and turn.sense.sure:
             adapter = skills.get(turn.sense.family, "")

@@ -8,6 +8,7 @@ is generated directly.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,18 +29,31 @@ class Named:
 
 
 class Names:
-    """The names this server answers to; adapters come and go while it serves."""
+    """The names this server answers to; adapters come and go while it serves.
 
-    def __init__(self, release: str, backend: Backend, created: int, embeds: bool) -> None:
+    `skills` tells which adapter answers a task family.
+    """
+
+    def __init__(
+        self,
+        release: str,
+        backend: Backend,
+        created: int,
+        embeds: bool,
+        skills: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self.release, self.created = release, created
-        self._backend, self._embeds = backend, embeds
+        self._backend, self._embeds, self._skills = backend, embeds, skills
 
     @property
     def cards(self) -> tuple[ModelCard, ...]:
         """The Analyst first, then adapters, the bare model and the embedder."""
         facts = self._backend.facts
         made = [ModelCard(self.release, "analyst", self.created, facts)]
-        made += [ModelCard(name, "adapter", self.created, facts) for name in facts.adapters]
+        skills = self._skills()
+        for name in facts.adapters:
+            families = tuple(family for family, adapter in skills.items() if adapter == name)
+            made.append(ModelCard(name, "adapter", self.created, facts, families))
         made.append(ModelCard(f"{self.release}-base", "base", self.created, facts))
         if self._embeds:
             made.append(ModelCard(EMBEDDER, "embedding", self.created))

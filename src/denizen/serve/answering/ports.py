@@ -258,3 +258,8 @@ class Parts:
     stale: str = ""  # why a calibration that is there promises nothing for what is served
     # Family -> adapter, of adapters taken in while serving: no calibration knows them.
     learnt: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def skills(self) -> dict[str, str]:
+        """Family -> adapter: those of the config and those taken in while serving."""
+        return {**self.config.serve.skills, **self.learnt}

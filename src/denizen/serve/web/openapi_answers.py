@@ -181,7 +181,7 @@ _MODEL = thing(
     created=WHOLE,
     owned_by=TEXT,
     denizen=thing(
-        {"context": WHOLE, "quant": TEXT, "parameters": WHOLE},
+        {"context": WHOLE, "quant": TEXT, "parameters": WHOLE, "families": many(TEXT)},
         kind=one("analyst", "adapter", "base", "embedding"),
     ),
 )

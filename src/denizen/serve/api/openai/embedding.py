@@ -90,6 +90,8 @@ def model_entry(card: ModelCard) -> dict[str, Any]:
     told: dict[str, Any] = {"kind": card.kind}
     if facts is not None:
         told |= {"context": facts.context, "quant": facts.quant, "parameters": facts.parameters}
+    if card.kind == "adapter":
+        told["families"] = list(card.families)
     return {
         "id": card.id,
         "object": "model",
