@@ -52,6 +52,11 @@ class Arrival:
         return value.decode("latin-1")
 
     @property
+    def kind(self) -> str:
+        """The media type of the body, without its parameters."""
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    @property
     def path(self) -> str:
         """The path that was asked for."""
         return str(self.scope["path"])

@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
+from denizen.serve.api import otlp
 from denizen.serve.api.ollama.answer import envelope as ollama_envelope
 from denizen.serve.api.openai.errors import envelope
 from denizen.serve.exchange import Fault
-from denizen.serve.web.arrival import Arrival
+from denizen.serve.web.arrival import JSON, Arrival
 from denizen.serve.web.inbox import Left, Receive, Send
 from denizen.serve.web.ports import Site
 
@@ -95,12 +96,14 @@ async def refuse(arrival: Arrival, fault: Fault) -> None:
         headers["www-authenticate"] = "Bearer"
     if arrival.allow:
         headers["allow"] = arrival.allow
-    await arrival.reply(fault.status, told(arrival.path, fault), headers=headers)
-
-
-def told(path: str, fault: Fault) -> dict[str, Any]:
-    """The body of an error."""
-    return ollama_envelope(fault) if path.startswith("/api/") else envelope(fault)
+    if arrival.path == otlp.PATH:
+        kind = arrival.kind
+        body = otlp.status(fault, kind)
+        kind = kind if isinstance(body, bytes) else JSON
+        await arrival.reply(fault.status, body, kind=kind, headers=headers)
+        return
+    told = ollama_envelope if arrival.path.startswith("/api/") else envelope
+    await arrival.reply(fault.status, told(fault), headers=headers)
 
 
 def fault_of(error: Exception, arrival: Arrival) -> Fault:

@@ -13,6 +13,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from denizen.serve.api import otlp
 from denizen.serve.api.adapters import AdapterBody
 from denizen.serve.api.feedback import FeedbackBody
 from denizen.serve.api.ollama.body import OllamaChatBody, OllamaGenerateBody, OllamaShowBody
@@ -26,7 +27,7 @@ from denizen.serve.exchange import ModelCard
 from denizen.serve.web.openapi_answers import ANSWERS, ref
 
 JSON, EVENTS, LINES = "application/json", "text/event-stream", "application/x-ndjson"
-PROTOBUF = "application/x-protobuf"
+_BYTES = {"type": "string", "format": "binary"}
 
 
 class Operation(NamedTuple):
@@ -175,8 +176,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         content: dict[str, Any] = {JSON: {"schema": ref(operation.body.__name__)}}
         said["requestBody"] = {"required": True, "content": content}
     elif operation.method == "post":
-        binary = {"schema": {"type": "string", "format": "binary"}}
-        content = {PROTOBUF: binary, JSON: {"schema": {"type": "object"}}}
+        content = {otlp.PROTOBUF: {"schema": _BYTES}, JSON: {"schema": {"type": "object"}}}
         said["requestBody"] = {"required": True, "content": content}
     return said
 
@@ -186,8 +186,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
         content: dict[str, Any] = {JSON: {"schema": ref(operation.answer)}}
     else:
         content = {"text/plain": {"schema": {"type": "string"}}}
-    if operation.path == "/v1/traces":
-        content[PROTOBUF] = {"schema": {"type": "string", "format": "binary"}}
+    if operation.path == otlp.PATH:
+        content[otlp.PROTOBUF] = {"schema": _BYTES}
     headers: dict[str, Any] = {"X-Request-Id": _header("what to name in a complaint")}
     if operation.stream:
         content[operation.stream] = {"schema": {"type": "string"}}
@@ -195,13 +195,17 @@ def _responses(operation: Operation) -> dict[str, Any]:
     told = {"200": {"description": "Done", "content": content, "headers": headers}}
     if 503 in operation.statuses:
         told["503"] = {"description": "Not now", "content": {JSON: {"schema": ref("Status")}}}
-    error = ref("OllamaError" if operation.path.startswith("/api/") else "Error")
     for status in _statuses(operation):
         told.setdefault(
-            str(status),
-            {"description": _ERRORS[status], "content": {JSON: {"schema": error}}},
+            str(status), {"description": _ERRORS[status], "content": _refusal(operation.path)}
         )
     return told
+
+
+def _refusal(path: str) -> dict[str, Any]:
+    if path == otlp.PATH:
+        return {JSON: {"schema": ref("OtlpStatus")}, otlp.PROTOBUF: {"schema": _BYTES}}
+    return {JSON: {"schema": ref("OllamaError" if path.startswith("/api/") else "Error")}}
 
 
 def _statuses(operation: Operation) -> tuple[int, ...]:

@@ -215,6 +215,7 @@ ANSWERS: dict[str, Schema] = {
         error=thing(message=TEXT, type=TEXT, param=maybe(TEXT), code=maybe(TEXT)),
     ),
     "OllamaError": thing(error=TEXT),
+    "OtlpStatus": thing(message=TEXT),
     "Chat": _CHAT,
     "Completion": _COMPLETION,
     "Response": _RESPONSE,

@@ -12,6 +12,7 @@ import asyncio
 import zlib
 from typing import Any
 
+from denizen.serve.api import otlp
 from denizen.serve.api.adapters import AdapterBody
 from denizen.serve.api.feedback import FeedbackBody, score_of
 from denizen.serve.exchange import Fault
@@ -19,7 +20,6 @@ from denizen.serve.operations.metrics import CONTENT_TYPE
 from denizen.serve.web.arrival import JSON, Arrival
 from denizen.serve.web.inbox import read_body
 
-PROTOBUF = "application/x-protobuf"
 _SWOLLEN = 8  # a compressed body may become this many times serve.max_body
 _READY_SECONDS = 5.0
 
@@ -104,12 +104,11 @@ async def traces(arrival: Arrival) -> None:
         coding="" if coding == "gzip" else coding,
         length=arrival.header("content-length"),
         limit=site.settings.max_body,
-        kinds=(PROTOBUF, JSON, "application/protobuf"),
+        kinds=(*otlp.KINDS, JSON),
     )
     if coding == "gzip":
         raw = unzipped(raw, _SWOLLEN * site.settings.max_body)
-    kind = arrival.header("content-type").partition(";")[0].strip().lower()
-    await arrival.reply(200, await site.otlp(raw, kind), kind=kind)
+    await arrival.reply(200, await site.otlp(raw, arrival.kind), kind=arrival.kind)
 
 
 def unzipped(raw: bytes, limit: int) -> bytes:
