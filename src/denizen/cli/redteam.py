@@ -120,7 +120,7 @@ def _service(settings: Config, place: Workspace, gguf: Path | None, model: str) 
     bare = settings.model_copy(
         update={
             "shield": ShieldConfig(injection="off", addresses=False, coverage=0),
-            "traces": TraceConfig(store=False),
+            "traces": TraceConfig(store=False, days=settings.traces.days),
             "route": RouteConfig(),
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,11 +39,11 @@ def _reader(workspace: Path | None) -> TraceReader:
     return TraceReader(workspace_of(workspace).path(FILE))
 
 
-def _store(workspace: Path | None) -> TraceStore:
+def _store(workspace: Path | None, name: str = "") -> TraceStore:
     from denizen.project import ArtefactError
     from denizen.serve.traces.store import FILE, TraceStore
 
-    path = workspace_of(workspace).path(FILE)
+    path = workspace_of(workspace).path(name or FILE)
     if not path.exists():
         raise ArtefactError("no traces here", where=str(path), fix="run `denizen serve` first")
     return TraceStore(path)
@@ -124,16 +125,17 @@ def purge(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Forget what came in more than some days ago."""
+    """Forget what came in more than some days ago, also what waits for an exporter."""
     from denizen.serve.traces.ingesting import forget
+    from denizen.serve.traces.store import FILE, SPOOL
 
-    store = _store(workspace)
-    try:
-        before = store.origins().keys()
-        count = store.purge(time.time_ns() - int(days * 86_400 * 10**9))
-        forget(workspace_of(workspace).root, before - store.origins().keys())
-    finally:
-        store.close()
+    place, count = workspace_of(workspace), 0
+    until = time.time_ns() - int(days * 86_400 * 10**9)
+    for name in [name for name in (FILE, SPOOL) if place.path(name).exists()] or [FILE]:
+        with closing(_store(workspace, name)) as store:
+            before = store.origins().keys()
+            count += store.purge(until)
+            forget(place.root, before - store.origins().keys())
     emit({"deleted": count}, json, f"{count} turns deleted")
 
 

@@ -189,7 +189,7 @@ def examined(config: Config, workspace: Path, gguf: Path) -> tuple[Any, Callable
     alone = config.model_copy(
         update={
             **{"serve": serve, "shield": shield, "route": RouteConfig()},
-            "traces": TraceConfig(store=False),
+            "traces": TraceConfig(store=False, days=config.traces.days),
         }
     )
     service, operations = build(alone, workspace, gguf, documents=False)

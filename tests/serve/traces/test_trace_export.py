@@ -22,8 +22,8 @@ from denizen.serve.traces.langfuse import Langfuse
 from denizen.serve.traces.mlflow import MLflow
 from denizen.serve.traces.phoenix import Phoenix
 from denizen.serve.traces.spans import SERVER, Feedback, Source
+from denizen.serve.traces.store import SPOOL
 from denizen.serve.traces.targets import OTLP, dialect_of
-from denizen.serve.traces.tracer import SPOOL
 
 
 @pytest.fixture

@@ -7,19 +7,22 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trace_fakes import ADDRESS, KEY, asked, outcome, redact, span, visit
+from trace_fakes import ADDRESS, KEY, asked, outcome, redact, span, trace, visit
 
 from denizen.project.config import TraceConfig
 from denizen.project.errors import ConfigError
 from denizen.serve.exchange import Fault, Outcome, Request, Sampling, Turn, Usage
 from denizen.serve.traces import Tracer, TraceStore, names, otlp, rows
+from denizen.serve.traces.leftover import Leftover
+from denizen.serve.traces.reader import TraceReader
 from denizen.serve.traces.spans import ERROR, OK, SERVER, Span
-from denizen.serve.traces.tracer import SPOOL
+from denizen.serve.traces.store import SPOOL
 from denizen.serve.traces.views import lines
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -310,6 +313,42 @@ def test_a_wrong_exporter_is_told_at_the_start(
         Tracer.from_config(TraceConfig(**change), tmp_path, redact)
     assert caught.value.where == where
     assert not (tmp_path / SPOOL).exists()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_an_exporter_left_is_kept_no_longer_than_configured(
+    tmp_path: Path, kept: bool
+) -> None:
+    left = TraceStore(tmp_path / SPOOL)
+    for number in (1, 2):
+        left.put(trace(number), [span(number)]).result(5)
+    left.close()
+    old = time.time_ns() - 8 * 86_400 * 10**9
+    with closing(sqlite3.connect(tmp_path / SPOOL)) as db, db:
+        db.execute("UPDATE traces SET received = ? WHERE request_id = 'req_1'", (old,))
+        db.execute("UPDATE spans SET received = ? WHERE trace = ?", (old, trace(1).id))
+    tracer = Tracer.from_config(TraceConfig(store=kept, days=7), tmp_path, redact)
+    reader, deadline = TraceReader(tmp_path / SPOOL), time.monotonic() + 5
+    while reader.spans(trace(1).id) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert tracer.close()
+    assert [one.trace.request_id for one in reader.turns()] == ["req_2"]
+    assert reader.spans(trace(1).id) == [] and len(reader.spans(trace(2).id)) == 1
+
+
+def test_what_is_left_and_no_database_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / SPOOL).write_bytes(b"this is no database at all" * 50)
+    left = Leftover(tmp_path / SPOOL, 7, every=0.01)
+    deadline = time.monotonic() + 5
+    while not caplog.records and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    left.close()
+    assert len(caplog.records) == 1 and SPOOL in caplog.text
+    Leftover(tmp_path / "none.sqlite", 7).close()
+    assert not (tmp_path / "none.sqlite").exists()
 
 
 def test_closing_finishes_what_is_open(tmp_path: Path) -> None:

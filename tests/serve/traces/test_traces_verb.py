@@ -15,6 +15,8 @@ from denizen.cli import traces as verb
 from denizen.cli.ingest_traces import traces as ingest_traces
 from denizen.project.errors import DenizenError
 from denizen.serve.traces import TraceStore
+from denizen.serve.traces.reader import TraceReader
+from denizen.serve.traces.store import SPOOL
 
 INGEST = typer.Typer()
 INGEST.command()(ingest_traces)
@@ -72,6 +74,18 @@ def test_otlp_is_exported(workspace: str, tmp_path: Path) -> None:
 def test_old_traces_are_purged(workspace: str) -> None:
     assert run(verb.app, "purge", "--days", "1", "-w", workspace, "--json")["deleted"] == 0
     assert run(verb.app, "purge", "--days", "0", "-w", workspace, "--json")["deleted"] == 2
+
+
+def test_what_waits_for_an_exporter_is_purged_too(workspace: str, tmp_path: Path) -> None:
+    for place, expected in ((Path(workspace), 3), (tmp_path / "spool", 1)):
+        store = TraceStore(place / SPOOL)
+        store.put(trace(7), [span(7)]).result(5)
+        store.close()
+        made = run(verb.app, "purge", "--days", "0", "-w", str(place), "--json")
+        assert made["deleted"] == expected
+        reader = TraceReader(place / SPOOL)
+        assert reader.turns() == [] and reader.spans(trace(7).id) == []
+    assert not (tmp_path / "spool" / "traces.sqlite").exists()
 
 
 def test_a_workspace_without_traces_is_one_line(tmp_path: Path) -> None:

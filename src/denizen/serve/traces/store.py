@@ -23,6 +23,7 @@ from denizen.serve.traces.spans import Feedback, Span, Trace
 from denizen.serve.traces.writer import WriteLost, Writer
 
 FILE = "traces.sqlite"
+SPOOL = "traces-spool.sqlite"  # the exporter's queue where traces are not kept
 _PATIENCE = 30.0
 # Spans of a received trace that are read to describe it, the outermost first; their characters.
 _WHOLE, _LONGEST = 1000, 4 * 2**20

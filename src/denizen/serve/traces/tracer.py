@@ -20,17 +20,17 @@ from denizen.serve.exchange import Fault, Request, Visit
 from denizen.serve.traces import context, intake, otlp
 from denizen.serve.traces.assemble import Finished, assemble
 from denizen.serve.traces.content import Policy
+from denizen.serve.traces.leftover import Leftover
 from denizen.serve.traces.meaning import describe
 from denizen.serve.traces.recording import Recording
 from denizen.serve.traces.spans import Content, Feedback
-from denizen.serve.traces.store import FILE, TraceStore
+from denizen.serve.traces.store import FILE, SPOOL, TraceStore
 from denizen.serve.traces.writer import WriteLost
 
 if TYPE_CHECKING:
     from denizen.project.config import TraceConfig
     from denizen.serve.traces.export import Exporter
 
-SPOOL = "traces-spool.sqlite"  # the exporter's queue where traces are not kept
 _PATIENCE = 10.0  # seconds an acknowledgement may take
 _LOOK = 0.25
 
@@ -46,7 +46,9 @@ class Tracer:
         consent: bool = False,
         redact: Callable[[str], str] = lambda text: text,
         exporter: Exporter | None = None,
+        leftover: Leftover | None = None,
     ) -> None:
+        self._leftover = leftover
         self.store, self._consent, self._exporter = store, consent, exporter
         self._policy = Policy(content, redact)
         self._open: dict[int, Recording] = {}
@@ -65,14 +67,13 @@ class Tracer:
         from denizen.serve.traces.targets import dialect_of
 
         dialect = dialect_of(traces)
-        if not traces.store and dialect is None:
-            return cls(content=traces.content, consent=traces.consent, redact=redact)
-        path = workspace / (FILE if traces.store else SPOOL)
-        store = TraceStore(path, days=traces.days)
+        file = FILE if traces.store else SPOOL if dialect else ""
+        store = TraceStore(workspace / file, days=traces.days) if file else None
         try:
-            exporter = Exporter(store, dialect, keep=traces.store) if dialect else None
+            exporter = Exporter(store, dialect, keep=traces.store) if store and dialect else None
         except BaseException:
-            store.close()
+            if store:
+                store.close()
             raise
         return cls(
             store,
@@ -80,6 +81,7 @@ class Tracer:
             consent=traces.consent,
             redact=redact,
             exporter=exporter,
+            leftover=Leftover(workspace / SPOOL, traces.days) if file != SPOOL else None,
         )
 
     def start(self, visit: Visit, request: Request) -> Recording:
@@ -152,6 +154,8 @@ class Tracer:
 
     def close(self, timeout: float = 30.0) -> bool:
         """Finish what is open, write all, send what can be sent; False when something was lost."""
+        if self._leftover is not None:
+            self._leftover.close()
         if self._closed or self.store is None:
             return True
         self._closed = True
