@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -498,18 +499,20 @@ def test_a_grammar_that_compiles_too_long_holds_nobody_up(
     assert run(both()) < 0.4
 
 
-def test_the_next_requests_lie_ready_behind_those_that_write(backend: LocalBackend) -> None:
+def test_the_next_requests_lie_ready_behind_those_that_write(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More are handed to llama.cpp than it has slots, and all are answered as alone."""
     asked = [ask(f"{'y' * n}?", max_tokens=12) for n in range(1, 3 + AHEAD + 1)]
-
-    async def together() -> tuple[int, list[list[Piece]]]:
-        work = asyncio.gather(*(pieces(backend, one) for one in asked))
-        most = 0
-        while not work.done():
-            most = max(most, backend._engine._held)
-            await asyncio.sleep(0)
-        return most, await work
-
     alone = [text_of(run(pieces(backend, one))) for one in asked]
-    most, found = run(together())
-    assert most == len(asked) and [text_of(one) for one in found] == alone
+    handed, begin = threading.Barrier(len(asked)), backend._engine.run
+
+    def together(body: bytes, deliver: Any) -> None:
+        handed.wait(20)
+        begin(body, deliver)
+
+    async def at_once() -> list[list[Piece]]:
+        return await asyncio.gather(*(pieces(backend, one) for one in asked))
+
+    monkeypatch.setattr(backend._engine, "run", together)
+    assert [text_of(one) for one in run(at_once())] == alone
