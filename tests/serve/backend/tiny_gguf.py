@@ -98,9 +98,9 @@ def text_of(found: list[Piece], index: int = 0) -> str:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """One coroutine in a loop of its own, for a minute at most."""
+    """One coroutine in a loop of its own, for three minutes at most."""
 
     async def bounded() -> T:
-        return await asyncio.wait_for(work, 60)
+        return await asyncio.wait_for(work, 180)
 
     return asyncio.run(bounded())
