@@ -44,7 +44,6 @@ class Entered:
             self._leave.wait(5)
             begun()
             begun()  # every event says so
-            self._leave.clear()
 
     def began(self) -> None:
         self._leave.set()

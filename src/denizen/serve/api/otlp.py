@@ -15,11 +15,11 @@ PROTOBUF = "application/x-protobuf"
 KINDS = (PROTOBUF, "application/protobuf")
 
 
-def status(fault: Fault, kind: str) -> bytes | dict[str, Any]:
-    """The body of an error for a request of this media type."""
+def status(fault: Fault, kind: str) -> tuple[Any, str]:
+    """The body of an error for a request of this media type, and its own."""
     if kind not in KINDS:
-        return {"message": fault.message}
+        return {"message": fault.message}, "application/json"
     # A span's Status has its message under the same number, 2, and is there without a dependency.
     from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-    return bytes(Status(message=fault.message).SerializeToString())
+    return bytes(Status(message=fault.message).SerializeToString()), kind

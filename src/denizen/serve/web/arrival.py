@@ -101,7 +101,7 @@ class Arrival:
         """The bytes of the body; `forms`: also under the media type that curl sends unasked."""
         return await read_body(
             self.receive,
-            kind=self.header("content-type"),
+            kind=self.kind,
             coding=self.header("content-encoding"),
             length=self.header("content-length"),
             limit=self.site.settings.max_body,

@@ -96,14 +96,15 @@ async def refuse(arrival: Arrival, fault: Fault) -> None:
         headers["www-authenticate"] = "Bearer"
     if arrival.allow:
         headers["allow"] = arrival.allow
+    body, kind = told(arrival, fault)
+    await arrival.reply(fault.status, body, kind=kind, headers=headers)
+
+
+def told(arrival: Arrival, fault: Fault) -> tuple[Any, str]:
+    """The body of an error and its media type."""
     if arrival.path == otlp.PATH:
-        kind = arrival.kind
-        body = otlp.status(fault, kind)
-        kind = kind if isinstance(body, bytes) else JSON
-        await arrival.reply(fault.status, body, kind=kind, headers=headers)
-        return
-    told = ollama_envelope if arrival.path.startswith("/api/") else envelope
-    await arrival.reply(fault.status, told(fault), headers=headers)
+        return otlp.status(fault, arrival.kind)
+    return (ollama_envelope if arrival.path.startswith("/api/") else envelope)(fault), JSON
 
 
 def fault_of(error: Exception, arrival: Arrival) -> Fault:

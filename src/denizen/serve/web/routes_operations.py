@@ -100,7 +100,7 @@ async def traces(arrival: Arrival) -> None:
     coding = arrival.header("content-encoding").strip().lower()
     raw = await read_body(
         arrival.receive,
-        kind=arrival.header("content-type"),
+        kind=arrival.kind,
         coding="" if coding == "gzip" else coding,
         length=arrival.header("content-length"),
         limit=site.settings.max_body,
